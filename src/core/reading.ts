@@ -1,0 +1,56 @@
+// What one device said at one time: the decoded form of a SensorReading record. The field names are those of
+// schemas/sensor-reading.avsc (a test compares them).
+
+export type EventTimeSource = 'UNKNOWN' | 'DEVICE' | 'BRIDGE';
+
+/** A common metric: its name is a field of SensorReading, its unit is fixed (UCUM), its range is what a sensor can plausibly say. */
+export interface CommonMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The metrics that have a field of their own, in the order of the schema. Everything else goes into `metrics`, unit unknown. */
+export const COMMON_METRICS = [
+  { name: 'temperature', unit: 'Cel', min: -273.15, max: 3000 },
+  { name: 'humidity', unit: '%RH', min: 0, max: 100 },
+  { name: 'pressure', unit: 'hPa', min: 0, max: 1_000_000 },
+  { name: 'battery', unit: '%', min: 0, max: 100 },
+  { name: 'voltage', unit: 'V', min: -1_000_000, max: 1_000_000 },
+  { name: 'current', unit: 'A', min: -1_000_000, max: 1_000_000 },
+  { name: 'power', unit: 'W', min: -1e12, max: 1e12 },
+  { name: 'co2', unit: 'ppm', min: 0, max: 1_000_000 },
+  { name: 'illuminance', unit: 'lx', min: 0, max: 1_000_000 },
+] as const satisfies readonly CommonMetric[];
+
+export type CommonMetricName = (typeof COMMON_METRICS)[number]['name'];
+
+type CommonMetricValues = { [name in CommonMetricName]: number | null };
+
+/** One reading. Only finite numbers; times in epoch milliseconds. */
+export interface Reading extends CommonMetricValues {
+  deviceId: string;
+  eventTime: number;
+  receivedAt: number;
+  eventTimeSource: EventTimeSource;
+  sequence: number | null;
+  messageId: string | null;
+  /** 53-bit hash of MQTT topic and payload; 0 when the message carries nothing that tells two equal messages apart. */
+  identity: number;
+  aggregatable: boolean;
+  status: string | null;
+  /** Metrics without a field of their own. Own enumerable keys only; made with a null prototype by our decoders. */
+  metrics: { [name: string]: number };
+  attributes: { [name: string]: string };
+}
+
+const unitByMetric: ReadonlyMap<string, string> = new Map(COMMON_METRICS.map((metric) => [metric.name, metric.unit]));
+
+/** The unit of a metric, in UCUM; the empty string when it is not a common metric. */
+export function unitOf(metric: string): string {
+  return unitByMetric.get(metric) ?? '';
+}
+
+/** What a device id may look like: nothing that MQTT, a Kafka key, a log line or a file name would take for something else. */
+export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._:-]{1,128}$/;
