@@ -1,0 +1,54 @@
+import { type AlertState, hasTimer } from './alert-lifecycle.ts';
+import type { FoldSettings } from './fold-settings.ts';
+import { forgetAfterMs } from './fold-settings.ts';
+import type { OpenPart } from './open-part.ts';
+
+/** What the fold remembers of one device. Times in epoch ms; -1 where there was none yet. */
+export class DeviceState {
+  readonly deviceId: string;
+  /** Highest event time accepted. */
+  maxT = -1;
+  /** The partition clock when the last accepted reading was folded. */
+  lastHeard = -1;
+  /** Event time up to which the windows were emitted. */
+  closedUpTo = -1;
+  openParts: OpenPart[] = [];
+  /** By rule id. */
+  readonly alerts = new Map<string, AlertState>();
+
+  // Not state, but bookkeeping of the fold:
+  /** Whether the device is already in the list of devices changed since the last commit. */
+  changed = false;
+  /** The smallest key with which the device stands in the due queue. */
+  queuedDueMs = Number.POSITIVE_INFINITY;
+  forgotten = false;
+
+  constructor(deviceId: string) {
+    this.deviceId = deviceId;
+  }
+}
+
+/** When an open part closes by the partition clock: its device is silent for long enough, or the part is as old as a part may get. */
+export function partDueMs(part: OpenPart, device: DeviceState, settings: FoldSettings): number {
+  const silent = Math.max(part.end + settings.graceMs, device.lastHeard + settings.idleMs);
+  const oldest = part.firstHeard + settings.windowSizeMs + settings.graceMs + settings.idleMs;
+  return Math.min(silent, oldest);
+}
+
+/** When the timer of an alert elapses, on the partition clock. */
+export function timerDueMs(alert: AlertState, device: DeviceState): number {
+  return device.lastHeard + Math.max(0, alert.timerAt - device.maxT);
+}
+
+/** The first moment of the partition clock at which a device without open parts is forgotten. */
+export function forgetDueMs(device: DeviceState, settings: FoldSettings): number {
+  return Math.max(device.lastHeard, device.maxT, device.closedUpTo) + forgetAfterMs(settings) + 1;
+}
+
+/** The first moment of the partition clock at which anything happens to the device by itself. */
+export function deviceDueMs(device: DeviceState, settings: FoldSettings): number {
+  let due = device.openParts.length === 0 ? forgetDueMs(device, settings) : Number.POSITIVE_INFINITY;
+  for (const part of device.openParts) due = Math.min(due, partDueMs(part, device, settings));
+  for (const alert of device.alerts.values()) if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  return due;
+}

@@ -1,0 +1,83 @@
+import type { DeviceState } from './device-state.ts';
+
+/**
+ * Which device has something due first: a binary heap of lower bounds. A device stands in it at or before its true due time; when it
+ * comes to the top its true time is computed and it is put back or handled. So a reading, which almost always moves the due time
+ * later, costs nothing here. `DeviceState.queuedDueMs` tells the valid entry of a device from older ones.
+ */
+export class DueQueue {
+  private keys: number[] = [];
+  private devices: DeviceState[] = [];
+
+  get size(): number {
+    return this.keys.length;
+  }
+
+  /** Makes sure that the device comes up at dueMs or earlier. */
+  ensure(device: DeviceState, dueMs: number): void {
+    if (dueMs >= device.queuedDueMs) return;
+    device.queuedDueMs = dueMs;
+    this.push(dueMs, device);
+  }
+
+  /** The key at the top, after dropping what is no longer valid; Infinity when empty. A lower bound of the next due time. */
+  peekMs(): number {
+    while (this.keys.length > 0 && !this.isValid(this.keys[0]!, this.devices[0]!)) this.pop();
+    return this.keys[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes the device at the top out; it must be put back with `ensure` unless it is forgotten. */
+  take(): DeviceState | undefined {
+    if (this.peekMs() === Number.POSITIVE_INFINITY) return undefined;
+    const device = this.pop();
+    device.queuedDueMs = Number.POSITIVE_INFINITY;
+    return device;
+  }
+
+  clear(): void {
+    this.keys = [];
+    this.devices = [];
+  }
+
+  private isValid(key: number, device: DeviceState): boolean {
+    return !device.forgotten && key === device.queuedDueMs;
+  }
+
+  private push(key: number, device: DeviceState): void {
+    const { keys, devices } = this;
+    let at = keys.length;
+    keys.push(key);
+    devices.push(device);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (keys[parent]! <= key) break;
+      keys[at] = keys[parent]!;
+      devices[at] = devices[parent]!;
+      at = parent;
+    }
+    keys[at] = key;
+    devices[at] = device;
+  }
+
+  private pop(): DeviceState {
+    const { keys, devices } = this;
+    const top = devices[0]!;
+    const key = keys.pop()!;
+    const device = devices.pop()!;
+    const size = keys.length;
+    if (size === 0) return top;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= size) break;
+      if (child + 1 < size && keys[child + 1]! < keys[child]!) child += 1;
+      if (keys[child]! >= key) break;
+      keys[at] = keys[child]!;
+      devices[at] = devices[child]!;
+      at = child;
+    }
+    keys[at] = key;
+    devices[at] = device;
+    return top;
+  }
+}

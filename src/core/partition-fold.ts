@@ -1,0 +1,428 @@
+import {
+  type AlertState,
+  admit,
+  alertRecord,
+  expire,
+  fireTimer,
+  hasTimer,
+  judge,
+  type NameToUuid,
+  newAlertState,
+  type Sample,
+  type Transition,
+} from './alert-lifecycle.ts';
+import { type AlertRule, isSameAlarm } from './alert-rule.ts';
+import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
+import { DueQueue } from './due-queue.ts';
+import { DuplicateTable } from './duplicate-table.ts';
+import { FoldOutbox, type FoldOutput } from './fold-output.ts';
+import { changesWindows, type FoldSettings, withRuleVersions } from './fold-settings.ts';
+import { hasMetric, OpenPart } from './open-part.ts';
+import type { ReadingOutcome } from './outcome.ts';
+
+import { type Reading, unitOf } from './reading.ts';
+import { lastEndPassed, windowStartOf } from './tumbling-window.ts';
+import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
+
+// The fold of one partition: readings, ticks and changes of settings in, rows and alerts out. docs/FOLD.md is its specification, and the
+// numbers in the comments are its steps. No wall clock: the only time is in the records and in the ticks.
+
+export interface PartitionFoldOptions {
+  /** Of the readings: goes into alert ids and evidence. */
+  readonly topic: string;
+  readonly partition: number;
+  readonly settings: FoldSettings;
+  readonly uuid: NameToUuid;
+}
+
+interface DuePart {
+  readonly dueMs: number;
+  readonly device: DeviceState;
+  readonly part: OpenPart;
+}
+
+interface DueTimer {
+  readonly dueMs: number;
+  readonly device: DeviceState;
+  readonly rule: AlertRule;
+  readonly alert: AlertState;
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+export class PartitionFold {
+  private readonly topic: string;
+  private readonly partition: number;
+  private readonly uuid: NameToUuid;
+  private currentSettings: FoldSettings;
+  private unitByRuleMetric: ReadonlyMap<string, string>;
+  private readonly devices = new Map<string, DeviceState>();
+  private readonly queue = new DueQueue();
+  private readonly duplicates: DuplicateTable;
+  /** P, -1 before the first record. */
+  private clock = -1;
+
+  private readonly output = new FoldOutbox();
+
+  constructor(options: PartitionFoldOptions) {
+    this.topic = options.topic;
+    this.partition = options.partition;
+    this.uuid = options.uuid;
+    this.currentSettings = options.settings;
+    this.unitByRuleMetric = unitsOfRules(options.settings.rules);
+    this.duplicates = new DuplicateTable(options.settings.duplicateOffsets);
+  }
+
+  /** P: the partition clock, epoch ms; -1 before the first record. */
+  get clockMs(): number {
+    return this.clock;
+  }
+
+  get settings(): FoldSettings {
+    return this.currentSettings;
+  }
+
+  get deviceCount(): number {
+    return this.devices.size;
+  }
+
+  /** Folds one decodable and rightly routed reading. Offsets must grow. */
+  reading(offset: number, appendTimeMs: number, reading: Reading): ReadingOutcome {
+    if (appendTimeMs > this.clock) this.clock = appendTimeMs; // 1
+    const refused = this.check(offset, appendTimeMs, reading); // 2
+    if (refused !== null) {
+      this.output.outcomes[refused] += 1;
+      if (refused !== 'duplicate') this.output.rejected.push({ offset, reason: refused });
+      this.advance();
+      return refused;
+    }
+    const device = this.devices.get(reading.deviceId) ?? this.newDevice(reading.deviceId);
+    device.lastHeard = this.clock; // 3
+    this.output.markChanged(device);
+    const due = this.closeDue(); // 4
+    const outcome = this.fold(device, offset, reading); // 5
+    this.closePassed(device); // 6
+    this.forget(due); // 7
+    this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
+    this.output.outcomes[outcome] += 1;
+    return outcome;
+  }
+
+  /** Folds a record that is no reading of this partition. */
+  reject(offset: number, appendTimeMs: number, reason: 'undecodable' | 'misrouted'): void {
+    if (appendTimeMs > this.clock) this.clock = appendTimeMs;
+    this.output.outcomes[reason] += 1;
+    this.output.rejected.push({ offset, reason });
+    this.advance();
+  }
+
+  /** Moves the partition clock without a record. */
+  tick(clockMs: number): void {
+    if (clockMs > this.clock) this.clock = clockMs;
+    this.advance();
+  }
+
+  /** Whether a tick to clockMs would do anything. */
+  hasDueBy(clockMs: number): boolean {
+    while (this.queue.peekMs() <= clockMs) {
+      const device = this.queue.take()!;
+      const dueMs = deviceDueMs(device, this.currentSettings);
+      this.queue.ensure(device, dueMs);
+      if (dueMs <= clockMs) return true;
+    }
+    return false;
+  }
+
+  /** Applies other settings between two records; edited rules get a higher version. */
+  changeSettings(wanted: FoldSettings): void {
+    const older = this.currentSettings;
+    const newer = { ...wanted, rules: withRuleVersions(older.rules, wanted.rules) };
+    if (changesWindows(older, newer)) this.closeAll();
+    this.dropOrphanedAlerts(older.rules, newer.rules);
+    this.currentSettings = newer;
+    this.unitByRuleMetric = unitsOfRules(newer.rules);
+    this.queue.clear();
+    for (const device of this.devices.values()) {
+      device.queuedDueMs = Number.POSITIVE_INFINITY;
+      this.queue.ensure(device, deviceDueMs(device, newer));
+    }
+  }
+
+  /** Hands out and forgets everything since the last call. */
+  takeOutput(): FoldOutput {
+    return this.output.take();
+  }
+
+  /** Whether an alert changed state since the last `takeOutput`. */
+  get hasAlerts(): boolean {
+    return this.output.alerts.length > 0;
+  }
+
+  /** How many records the next `takeOutput` will come to. */
+  get pendingRecords(): number {
+    return this.output.records;
+  }
+
+  // Restoring
+
+  restoreClock(clockMs: number): void {
+    this.clock = clockMs;
+  }
+
+  restoreDevice(device: DeviceState): void {
+    this.devices.set(device.deviceId, device);
+    this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
+  }
+
+  /** Enters the identity of a record that lies before the restored position. */
+  restoreIdentity(identity: number, offset: number, appendTimeMs: number): void {
+    if (identity !== 0) this.duplicates.isDuplicate(identity, offset, appendTimeMs);
+  }
+
+  /** Every device, in no particular order. */
+  allDevices(): Iterable<DeviceState> {
+    return this.devices.values();
+  }
+
+  // The steps
+
+  private check(offset: number, appendTimeMs: number, reading: Reading): 'future' | 'ancient' | 'duplicate' | 'state_limit' | null {
+    const { skewMs, pastLimitMs, devicesPerPartitionMax } = this.currentSettings;
+    const duplicate = reading.identity !== 0 && this.duplicates.isDuplicate(reading.identity, offset, appendTimeMs);
+    if (reading.eventTime > appendTimeMs + skewMs) return 'future';
+    if (pastLimitMs !== null && reading.eventTime < appendTimeMs - pastLimitMs) return 'ancient';
+    if (duplicate) return 'duplicate';
+    if (this.devices.size >= devicesPerPartitionMax && !this.devices.has(reading.deviceId)) return 'state_limit';
+    return null;
+  }
+
+  private newDevice(deviceId: string): DeviceState {
+    const device = new DeviceState(deviceId);
+    this.devices.set(deviceId, device);
+    return device;
+  }
+
+  /** 4 and 7, without a reading between them. */
+  private advance(): void {
+    this.forget(this.closeDue());
+  }
+
+  /** 4: what is due by P, over all devices. Returns the devices that were due, which step 7 looks at. */
+  private closeDue(): DeviceState[] {
+    const { queue, clock, currentSettings: settings } = this;
+    if (queue.peekMs() > clock) return [];
+    const dueDevices: DeviceState[] = [];
+    while (queue.peekMs() <= clock) {
+      const device = queue.take()!;
+      const dueMs = deviceDueMs(device, settings);
+      if (dueMs > clock) queue.ensure(device, dueMs);
+      else dueDevices.push(device);
+    }
+    const parts: DuePart[] = [];
+    const timers: DueTimer[] = [];
+    for (const device of dueDevices) {
+      for (const part of device.openParts) {
+        const dueMs = partDueMs(part, device, settings);
+        if (dueMs <= clock) parts.push({ dueMs, device, part });
+      }
+      for (const { rule, alert } of this.timersOf(device)) {
+        const dueMs = timerDueMs(alert, device);
+        if (dueMs <= clock) timers.push({ dueMs, device, rule, alert });
+      }
+    }
+    this.closeDueParts(parts);
+    timers.sort((a, b) => a.dueMs - b.dueMs || compareText(a.device.deviceId, b.device.deviceId) || compareText(a.rule.id, b.rule.id));
+    for (const { device, rule, alert } of timers) this.write(device, rule, alert, fireTimer(alert));
+    return dueDevices;
+  }
+
+  private closeDueParts(due: readonly DuePart[]): void {
+    const rows: { dueMs: number; row: WindowAggregate }[] = [];
+    for (const { dueMs, device, part } of due) {
+      if (!part.late) device.closedUpTo = Math.max(device.closedUpTo, part.end);
+      for (const row of this.close(device, part, 'IDLE')) rows.push({ dueMs, row });
+    }
+    rows.sort(
+      (a, b) =>
+        a.dueMs - b.dueMs ||
+        compareText(a.row.deviceId, b.row.deviceId) ||
+        compareText(a.row.metric, b.row.metric) ||
+        a.row.part - b.row.part,
+    );
+    for (const { row } of rows) this.output.aggregates.push(row);
+  }
+
+  /** 5: into the windows, then before the rules. */
+  private fold(device: DeviceState, offset: number, reading: Reading): 'counted' | 'not_aggregatable' {
+    if (reading.eventTime > device.maxT) device.maxT = reading.eventTime;
+    if (reading.aggregatable && hasMetric(reading)) this.aggregate(device, offset, reading);
+    for (const rule of this.currentSettings.rules) {
+      const value = metricValueOf(reading, rule.metric);
+      if (value !== null)
+        this.judge(device, rule, { offset, timeMs: reading.eventTime, value, heardMs: this.clock, deviceMaxMs: device.maxT });
+    }
+    return reading.aggregatable ? 'counted' : 'not_aggregatable';
+  }
+
+  private aggregate(device: DeviceState, offset: number, reading: Reading): void {
+    const { windowSizeMs, batchSize, openPartsPerDeviceMax } = this.currentSettings;
+    const start = windowStartOf(reading.eventTime, windowSizeMs);
+    const end = start + windowSizeMs;
+    const late = end <= device.closedUpTo;
+    if (late) this.output.late += 1;
+    let part = openPartOf(device, start);
+    if (part === null) {
+      if (device.openParts.length >= openPartsPerDeviceMax) this.emit(this.close(device, oldestPartOf(device), 'COUNT'));
+      part = new OpenPart({ start, end, part: offset, firstHeard: this.clock, late });
+      device.openParts.push(part);
+    }
+    part.add(reading);
+    if (batchSize > 0 && part.readings >= batchSize) this.emit(this.close(device, part, 'COUNT'));
+  }
+
+  private judge(device: DeviceState, rule: AlertRule, sample: Sample): void {
+    let alert = device.alerts.get(rule.id);
+    if (alert === undefined) {
+      alert = newAlertState();
+      device.alerts.set(rule.id, alert);
+    }
+    if (!admit(alert, sample)) {
+      this.output.notJudged += 1;
+      return;
+    }
+    const transition = judge(rule, alert, sample);
+    if (transition !== null) this.write(device, rule, alert, transition);
+  }
+
+  /** 6: what the device's own clock has passed. */
+  private closePassed(device: DeviceState): void {
+    const { windowSizeMs, graceMs } = this.currentSettings;
+    const passed = device.maxT - graceMs;
+    let closing: OpenPart[] | null = null;
+    for (const part of device.openParts) if (!part.late && part.end <= passed) (closing ??= []).push(part);
+    if (closing !== null) {
+      closing.sort((a, b) => a.end - b.end);
+      for (const part of closing) this.emit(this.close(device, part, 'TIME'));
+    }
+    device.closedUpTo = Math.max(device.closedUpTo, lastEndPassed(device.maxT, windowSizeMs, graceMs));
+    if (device.alerts.size === 0) return;
+    const timers = this.timersOf(device).filter(({ alert }) => alert.timerAt <= device.maxT);
+    timers.sort((a, b) => a.alert.timerAt - b.alert.timerAt || compareText(a.rule.id, b.rule.id));
+    for (const { rule, alert } of timers) this.write(device, rule, alert, fireTimer(alert));
+  }
+
+  /** 7: forgets those of the devices that had something due; no other device can have come to that. */
+  private forget(due: readonly DeviceState[]): void {
+    if (due.length === 0) return;
+    const { clock, currentSettings: settings } = this;
+    const gone = due.filter((device) => device.openParts.length === 0 && forgetDueMs(device, settings) <= clock);
+    gone.sort((a, b) => forgetDueMs(a, settings) - forgetDueMs(b, settings) || compareText(a.deviceId, b.deviceId));
+    for (const device of gone) {
+      this.expireAlerts(device, settings.rules);
+      device.forgotten = true;
+      this.devices.delete(device.deviceId);
+      this.output.forgottenDevices.push(device.deviceId);
+    }
+    for (const device of due) if (!device.forgotten) this.queue.ensure(device, deviceDueMs(device, settings));
+  }
+
+  // Changing settings
+
+  private closeAll(): void {
+    const rows: WindowAggregate[] = [];
+    for (const device of this.devices.values()) for (const part of [...device.openParts]) rows.push(...this.close(device, part, 'COUNT'));
+    rows.sort(
+      (a, b) => a.windowEnd - b.windowEnd || compareText(a.deviceId, b.deviceId) || compareText(a.metric, b.metric) || a.part - b.part,
+    );
+    this.emit(rows);
+  }
+
+  private dropOrphanedAlerts(older: readonly AlertRule[], newer: readonly AlertRule[]): void {
+    const orphaned = older.filter((rule) => !newer.some((candidate) => isSameAlarm(rule, candidate)));
+    if (orphaned.length === 0) return;
+    const devices = [...this.devices.values()].sort((a, b) => compareText(a.deviceId, b.deviceId));
+    for (const device of devices) {
+      this.expireAlerts(device, orphaned);
+      for (const rule of orphaned) if (device.alerts.delete(rule.id)) this.output.markChanged(device);
+    }
+  }
+
+  // Writing
+
+  /** Takes the part out of its device and makes its rows, in the order of metric. */
+  private close(device: DeviceState, part: OpenPart, reason: ClosedBy): WindowAggregate[] {
+    device.openParts = device.openParts.filter((other) => other !== part);
+    this.output.markChanged(device);
+    return part.metrics().map(([metric, summary]) => ({
+      deviceId: device.deviceId,
+      metric,
+      unit: unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? ''),
+      windowStart: part.start,
+      windowEnd: part.end,
+      part: part.part,
+      count: summary.count,
+      min: summary.min,
+      max: summary.max,
+      mean: summary.sum / summary.count,
+      sum: summary.sum,
+      m2: summary.m2,
+      first: summary.first,
+      firstTime: summary.firstTime,
+      last: summary.last,
+      lastTime: summary.lastTime,
+      closedBy: part.late ? 'LATE' : reason,
+      labels: {},
+    }));
+  }
+
+  private emit(rows: readonly WindowAggregate[]): void {
+    for (const row of rows) this.output.aggregates.push(row);
+  }
+
+  private write(device: DeviceState, rule: AlertRule, alert: AlertState, transition: Transition): void {
+    this.output.markChanged(device);
+    const subject = { deviceId: device.deviceId, topic: this.topic, partition: this.partition };
+    this.output.alerts.push(alertRecord(rule, alert, subject, { transition, uuid: this.uuid }));
+  }
+
+  private expireAlerts(device: DeviceState, rules: readonly AlertRule[]): void {
+    for (const rule of rules) {
+      const alert = device.alerts.get(rule.id);
+      const transition = alert === undefined ? null : expire(alert);
+      if (alert !== undefined && transition !== null) this.write(device, rule, alert, transition);
+    }
+  }
+
+  private timersOf(device: DeviceState): { rule: AlertRule; alert: AlertState }[] {
+    const timers: { rule: AlertRule; alert: AlertState }[] = [];
+    for (const rule of this.currentSettings.rules) {
+      const alert = device.alerts.get(rule.id);
+      if (alert !== undefined && hasTimer(alert)) timers.push({ rule, alert });
+    }
+    return timers;
+  }
+}
+
+function openPartOf(device: DeviceState, start: number): OpenPart | null {
+  for (const part of device.openParts) if (part.start === start) return part;
+  return null;
+}
+
+function oldestPartOf(device: DeviceState): OpenPart {
+  return device.openParts.reduce((oldest, part) =>
+    part.start < oldest.start || (part.start === oldest.start && part.part < oldest.part) ? part : oldest,
+  );
+}
+
+/** The value of a metric in a reading; null when it has none. */
+function metricValueOf(reading: Reading, metric: string): number | null {
+  if (unitOf(metric) !== '') return reading[metric as 'temperature'];
+  const value = reading.metrics[metric];
+  return typeof value === 'number' ? value : null;
+}
+
+function unitsOfRules(rules: readonly AlertRule[]): ReadonlyMap<string, string> {
+  const units = new Map<string, string>();
+  for (const rule of rules) if (rule.unit !== '' && !units.has(rule.metric)) units.set(rule.metric, rule.unit);
+  return units;
+}
