@@ -1,5 +1,5 @@
 import { COMMON_METRICS, type Reading } from './reading.ts';
-import { Accumulator } from './window-aggregate.ts';
+import { Accumulator, type ClosedBy, type WindowAggregate } from './window-aggregate.ts';
 
 /** The place of each common metric in `OpenPart.common`. */
 export const COMMON_METRIC_NAMES: readonly string[] = COMMON_METRICS.map((metric) => metric.name);
@@ -93,4 +93,31 @@ export function hasMetric(reading: Reading): boolean {
   if (reading.power !== null || reading.co2 !== null || reading.illuminance !== null) return true;
   for (const _ in reading.metrics) return true;
   return false;
+}
+
+/** The rows of a part that closes, in the order of metric. */
+export function partRows(
+  part: OpenPart,
+  of: { deviceId: string; closedBy: ClosedBy; unit: (metric: string) => string },
+): WindowAggregate[] {
+  return part.metrics().map(([metric, summary]) => ({
+    deviceId: of.deviceId,
+    metric,
+    unit: of.unit(metric),
+    windowStart: part.start,
+    windowEnd: part.end,
+    part: part.part,
+    count: summary.count,
+    min: summary.min,
+    max: summary.max,
+    mean: summary.sum / summary.count,
+    sum: summary.sum,
+    m2: summary.m2,
+    first: summary.first,
+    firstTime: summary.firstTime,
+    last: summary.last,
+    lastTime: summary.lastTime,
+    closedBy: of.closedBy,
+    labels: {},
+  }));
 }

@@ -17,7 +17,7 @@ import { DueQueue } from './due-queue.ts';
 import { DuplicateTable } from './duplicate-table.ts';
 import { FoldOutbox, type FoldOutput } from './fold-output.ts';
 import { changesWindows, type FoldSettings, withRuleVersions } from './fold-settings.ts';
-import { hasMetric, OpenPart } from './open-part.ts';
+import { hasMetric, OpenPart, partRows } from './open-part.ts';
 import type { ReadingOutcome } from './outcome.ts';
 
 import { type Reading, unitOf } from './reading.ts';
@@ -58,7 +58,7 @@ export class PartitionFold {
   private unitByRuleMetric: ReadonlyMap<string, string>;
   private readonly devices = new Map<string, DeviceState>();
   private readonly queue = new DueQueue();
-  private readonly duplicates: DuplicateTable;
+  private duplicates: DuplicateTable;
   /** P, -1 before the first record. */
   private clock = -1;
 
@@ -133,7 +133,10 @@ export class PartitionFold {
     return false;
   }
 
-  /** Applies other settings between two records; edited rules get a higher version. */
+  /**
+   * Applies other settings between two records; edited rules get a higher version. When duplicateOffsets changes the table of
+   * identities is empty afterwards: fill it with `restoreIdentity`.
+   */
   changeSettings(wanted: FoldSettings): void {
     const older = this.currentSettings;
     const newer = { ...wanted, rules: withRuleVersions(older.rules, wanted.rules) };
@@ -141,6 +144,7 @@ export class PartitionFold {
     this.dropOrphanedAlerts(older.rules, newer.rules);
     this.currentSettings = newer;
     this.unitByRuleMetric = unitsOfRules(newer.rules);
+    if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = new DuplicateTable(newer.duplicateOffsets);
     this.queue.clear();
     for (const device of this.devices.values()) {
       device.queuedDueMs = Number.POSITIVE_INFINITY;
@@ -353,26 +357,8 @@ export class PartitionFold {
   private close(device: DeviceState, part: OpenPart, reason: ClosedBy): WindowAggregate[] {
     device.openParts = device.openParts.filter((other) => other !== part);
     this.output.markChanged(device);
-    return part.metrics().map(([metric, summary]) => ({
-      deviceId: device.deviceId,
-      metric,
-      unit: unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? ''),
-      windowStart: part.start,
-      windowEnd: part.end,
-      part: part.part,
-      count: summary.count,
-      min: summary.min,
-      max: summary.max,
-      mean: summary.sum / summary.count,
-      sum: summary.sum,
-      m2: summary.m2,
-      first: summary.first,
-      firstTime: summary.firstTime,
-      last: summary.last,
-      lastTime: summary.lastTime,
-      closedBy: part.late ? 'LATE' : reason,
-      labels: {},
-    }));
+    const unit = (metric: string): string => unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? '');
+    return partRows(part, { deviceId: device.deviceId, closedBy: part.late ? 'LATE' : reason, unit });
   }
 
   private emit(rows: readonly WindowAggregate[]): void {
