@@ -41,6 +41,71 @@ export const ERROR_KINDS = {
     exitCode: 1,
     meaning: 'A record batch is compressed, which this version does not read. Produce without compression.',
   },
+  // cli and configuration
+  USAGE: { canRetry: false, exitCode: 2, meaning: "The command line was not understood. See 'ingot COMMAND --help'." },
+  CONFIG_INVALID: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: "A setting has a value that is not allowed; nothing was started. See 'ingot config check' and docs/configuration.md.",
+  },
+  PORT_IN_USE: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'Another process listens on the HTTP address. Stop it, or choose another with HTTP_PORT (0 takes a free one).',
+  },
+  INSTANCE_LOCKED: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'Another process of the same role uses this data folder. Stop it, or give this one another DATA_FOLDER or INSTANCE_ID.',
+  },
+  // aggregator
+  STATE_UNREADABLE: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'A record of the state topic is damaged or from another version of Ingot. Run the version that wrote it.',
+  },
+  STATE_LOST: {
+    canRetry: false,
+    exitCode: 1,
+    meaning:
+      'The state of a partition is gone while its outputs or offsets are there. Going on would count readings twice: restore the state topic.',
+  },
+  STATE_OF_OTHER_GROUP: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'The state topic belongs to another consumer group. Use its KAFKA_GROUP_ID, or another KAFKA_TOPIC_PREFIX.',
+  },
+  PARTITIONS_CHANGED: {
+    canRetry: false,
+    exitCode: 2,
+    meaning:
+      'The partition count of the readings topic is not what it was, so devices have moved. Use new topics (another KAFKA_TOPIC_PREFIX).',
+  },
+  LOG_REPLACED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'The readings log is not the one that the state was made from: it was deleted and created anew. Use a new KAFKA_TOPIC_PREFIX.',
+  },
+  LOG_TRUNCATED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'Readings were deleted by retention before they were folded. --accept-loss goes on after the gap and notes it in the journal.',
+  },
+  RESTORE_TIMEOUT: {
+    canRetry: true,
+    exitCode: 1,
+    meaning: 'The state of a partition could not be read to its end in time; it is tried again.',
+  },
+  APPEND_TIME_AHEAD: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: "A reading's append time is more than an hour ahead of this machine's clock. Correct the broker's or this machine's clock.",
+  },
+  ILLEGAL_TRANSITION: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'A partition task was asked for a step that its state does not allow: a bug.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
