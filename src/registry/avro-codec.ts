@@ -1,0 +1,120 @@
+import avro from 'avsc';
+
+import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
+import { IngotError } from '../errors.ts';
+import { type AvroGuard, compileAvroGuard, RefusedSchemaError, SCHEMA_LIMITS } from './avro-guard.ts';
+
+// Values to bytes and back with the Avro library, without an object or a copy that is not needed.
+
+const INITIAL_BUFFER_BYTES = 4_096;
+
+/** No value of ours is larger: Kafka's default limit of a record is 1 MB. */
+const MAX_ENCODED_BYTES = 8 * 1024 * 1024;
+
+/** Parses the text of a schema. Records come out as plain fields without the library's methods. Throws what the library throws. */
+export function parseAvroType(schemaText: string): avro.Type {
+  return avro.Type.forSchema(JSON.parse(schemaText) as avro.Schema, { omitRecordMethods: true });
+}
+
+export interface AvroEncoder<Value> {
+  /**
+   * The value in the wire format. A view into a buffer that the next call overwrites.
+   * Throws when the value does not fit the schema; IngotError `RECORD_TOO_LARGE` above 8 MiB.
+   */
+  encode(value: Value): Buffer;
+}
+
+/** An encoder under one schema, which the registry knows by this id. */
+export function createEncoder<Value>({ schemaId, type }: { schemaId: number; type: avro.Type }): AvroEncoder<Value> {
+  let buffer = newBuffer(INITIAL_BUFFER_BYTES, schemaId);
+  return {
+    encode(value) {
+      for (;;) {
+        const end = type.encode(value, buffer, WIRE_PREFIX_BYTES);
+        if (end >= 0) return buffer.subarray(0, end);
+        // The library answers with the number of missing bytes, negative.
+        buffer = newBuffer(grownSize(buffer.length, -end), schemaId);
+      }
+    },
+  };
+}
+
+function newBuffer(sizeBytes: number, schemaId: number): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(sizeBytes);
+  writeWirePrefix(buffer, schemaId);
+  return buffer;
+}
+
+function grownSize(sizeBytes: number, missingBytes: number): number {
+  const needed = sizeBytes + missingBytes;
+  if (needed > MAX_ENCODED_BYTES) {
+    throw new IngotError('RECORD_TOO_LARGE', `a value takes ${needed} bytes as Avro; at most ${MAX_ENCODED_BYTES} are written`);
+  }
+  return Math.max(sizeBytes * 2, needed);
+}
+
+/** Reads values of one writer's schema as values of ours. */
+export interface AvroReader<Value> {
+  /**
+   * Reads the Avro bytes buffer[start, end), without the wire format's prefix. Maps come out without a prototype. Throws an Error
+   * that says what is wrong with the bytes; nothing that the bytes hold can do worse than that.
+   */
+  read(buffer: Buffer, start: number, end: number): Value;
+}
+
+/**
+ * A reader that resolves what was written with `writerText` into `readerType`.
+ * Throws RefusedSchemaError when the writer's schema cannot be resolved or is one that a decoder should not follow.
+ */
+export function createReader<Value>({ writerText, readerType }: { writerText: string; readerType: avro.Type }): AvroReader<Value> {
+  const { guard, resolver } = compileWriter(writerText, readerType);
+  const mapFields = mapFieldsOf(readerType);
+  return {
+    read(buffer, start, end) {
+      const problem = guard(buffer, start, end);
+      if (problem !== null) throw new Error(problem);
+      const { value, offset } = readerType.decode(buffer, start, resolver) as { value: Value; offset: number };
+      if (offset !== end) throw new Error('the decoder and the guard disagree on where the value ends');
+      for (const field of mapFields) {
+        const record = value as Record<string, object>;
+        record[field] = withoutPrototype(record[field]!);
+      }
+      return value;
+    },
+  };
+}
+
+// The library's declarations have no name for it.
+type Resolver = NonNullable<Parameters<avro.Type['decode']>[2]>;
+
+function compileWriter(writerText: string, readerType: avro.Type): { guard: AvroGuard; resolver: Resolver | undefined } {
+  if (writerText.length > SCHEMA_LIMITS.textChars)
+    throw new RefusedSchemaError(`the schema is longer than ${SCHEMA_LIMITS.textChars} characters`);
+  try {
+    // The guard goes first: it refuses depths and names that the library would follow.
+    const guard = compileAvroGuard(JSON.parse(writerText));
+    const writerType = parseAvroType(writerText);
+    // Reading one's own schema needs no resolver, and is a little quicker without.
+    const same = JSON.stringify(writerType.schema()) === JSON.stringify(readerType.schema());
+    return { guard, resolver: same ? undefined : (readerType.createResolver(writerType) as Resolver) };
+  } catch (cause) {
+    if (cause instanceof RefusedSchemaError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RefusedSchemaError(`the schema cannot be read as ${readerType.name}: ${why}`, { cause });
+  }
+}
+
+function mapFieldsOf(type: avro.Type): readonly string[] {
+  const fields = (type as avro.types.RecordType).fields ?? [];
+  return fields.filter((field) => field.type.typeName === 'map').map((field) => field.name);
+}
+
+const NO_ENTRIES: object = Object.freeze(Object.create(null));
+
+function withoutPrototype(map: object): object {
+  const keys = Object.keys(map);
+  if (keys.length === 0) return NO_ENTRIES;
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const key of keys) copy[key] = (map as Record<string, unknown>)[key];
+  return copy;
+}
