@@ -1,0 +1,84 @@
+import { type LoadedConfig, loadConfig, requireConfig } from '../config/load-config.ts';
+import { configureLog, log } from '../ops/log.ts';
+import type { Command, CommandContext, FlagTable, FlagValues } from './command.ts';
+import { COMMANDS, type CommandEntry } from './commands-table.ts';
+import { exitCodeOf, failureText } from './failure-text.ts';
+import { findCommand } from './find-command.ts';
+import { commandHelp, commandListHelp } from './help-text.ts';
+import { type ParsedCommandLine, parseCommandLine } from './parse-command-line.ts';
+
+// One run of the CLI, without the process around it: main.ts connects it to the process, tests to buffers.
+
+export interface CliSurroundings {
+  readonly words: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly signal: AbortSignal;
+  readonly commands?: readonly CommandEntry[];
+  /** Addresses by variable of the stack that `ingot up` runs here. */
+  readonly runningStack?: (dataFolder: string) => Readonly<Record<string, string>>;
+  /** Called with the configuration before the command runs. */
+  readonly onConfig?: (loaded: LoadedConfig) => void;
+}
+
+/** Runs one command and resolves with the exit code. Never rejects: what goes wrong is told on stderr. */
+export async function runCli(surroundings: CliSurroundings): Promise<number> {
+  let name = '';
+  try {
+    const found = findCommand(surroundings.words, surroundings.commands ?? COMMANDS);
+    if (found.kind === 'group') {
+      surroundings.stdout.write(commandListHelp(found.entries, found.isWhole));
+      return 0;
+    }
+    name = found.entry.name;
+    const command = await found.entry.load();
+    const line = parseCommandLine(command, found.rest, name);
+    if (line.help) {
+      surroundings.stdout.write(commandHelp(found.entry, command));
+      return 0;
+    }
+    return await command.run(makeContext(command, line, surroundings));
+  } catch (error) {
+    const level = surroundings.environment['LOG_LEVEL'];
+    surroundings.stderr.write(failureText(error, { command: name, withStack: level === 'debug' || level === 'trace' }));
+    return exitCodeOf(error);
+  }
+}
+
+function makeContext(command: Command, line: ParsedCommandLine, surroundings: CliSurroundings): CommandContext<FlagValues<FlagTable>> {
+  const { environment, stdout, stderr, signal, runningStack } = surroundings;
+  const loaded = loadConfig({
+    flags: line.settings,
+    environment,
+    filePath: line.configFile ?? (environment['INGOT_CONFIG'] || null),
+    commandDefaults: command.configDefaults ?? {},
+    ...(runningStack && { runningStack: (config) => runningStack(config.instance.dataFolder) }),
+  });
+  applyLogSettings(loaded, stderr.isTTY === true);
+  surroundings.onConfig?.(loaded);
+  const isTerminal = stdout.isTTY === true;
+  let hasWarned = false;
+  return {
+    flags: line.flags as FlagValues<FlagTable>,
+    args: line.args,
+    loadedConfig: loaded,
+    config: () => {
+      const config = requireConfig(loaded);
+      if (!hasWarned) for (const warning of loaded.warnings) log('config').warn(warning);
+      hasWarned = true;
+      return config;
+    },
+    stdout,
+    stderr,
+    signal,
+    isTerminal,
+    useColor: isTerminal && line.color && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb',
+  };
+}
+
+/** A configuration with problems still logs: with the defaults. */
+function applyLogSettings(loaded: LoadedConfig, isTerminal: boolean): void {
+  const { level, format } = loaded.config?.log ?? { level: 'info', format: 'auto' };
+  configureLog({ level, format: format === 'auto' ? (isTerminal ? 'text' : 'json') : format });
+}
