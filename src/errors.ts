@@ -106,6 +106,18 @@ export const ERROR_KINDS = {
     exitCode: 1,
     meaning: 'A partition task was asked for a step that its state does not allow: a bug.',
   },
+  // bridge
+  MQTT_UNREACHABLE: { canRetry: true, exitCode: 3, meaning: 'No MQTT broker answered. Check MQTT_URL.' },
+  MQTT_REFUSED: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'The MQTT broker refused the connection. Check MQTT_USERNAME, MQTT_PASSWORD and MQTT_CLIENT_ID.',
+  },
+  MQTT_SUBSCRIPTION_REFUSED: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: "The MQTT broker refused a subscription. Check MQTT_TOPICS and the broker's access list.",
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
