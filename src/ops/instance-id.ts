@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { IngotError } from '../errors.ts';
+import { log } from './log.ts';
+
+// The instance id is a part of client ids, so it must be the same after a restart and never belong to two processes at once: a second
+// one with the same MQTT client id throws the first off the broker, and a dead group member is only evicted when it surely was us.
+// The lock is the operating system's (taken through SQLite, since Node has no flock): it ends with the process, however it ends, and
+// it also holds between containers that share the folder.
+
+export interface InstanceClaim {
+  /** For example `3f9a01c2`; stable across restarts. */
+  readonly id: string;
+  /** False when the file system has no locks: then nothing may rely on the id being ours alone. */
+  readonly isExclusive: boolean;
+  release(): void;
+}
+
+export interface InstanceOptions {
+  readonly dataFolder: string;
+  /** `bridge`, `aggregator`, ...: each role counts its own instances. */
+  readonly role: string;
+  /** INSTANCE_ID; null lets the data folder decide. */
+  readonly configuredId: string | null;
+}
+
+/** So many processes of one role may share a data folder. */
+const SLOTS_MAX = 64;
+
+/**
+ * Takes INSTANCE_ID, or the first id of this data folder and role that no living process has.
+ * IngotError `INSTANCE_LOCKED` when it is taken, or all are.
+ */
+export function claimInstance({ dataFolder, role, configuredId }: InstanceOptions): InstanceClaim {
+  const folder = join(dataFolder, 'instances');
+  mkdirSync(folder, { recursive: true });
+  if (configuredId !== null) {
+    const lock = takeLock(join(folder, `${role}-id-${configuredId}.lock`));
+    if (lock) return { id: configuredId, ...lock };
+    throw new IngotError(
+      'INSTANCE_LOCKED',
+      `INSTANCE_ID ${configuredId} of role ${role} is in use by another process on ${dataFolder}. Stop it, or give this one another INSTANCE_ID.`,
+    );
+  }
+  for (let slot = 0; slot < SLOTS_MAX; slot++) {
+    const lock = takeLock(join(folder, `${role}-${slot}.lock`));
+    if (lock) return { id: keptId(join(folder, `${role}-${slot}.id`)), ...lock };
+  }
+  throw new IngotError(
+    'INSTANCE_LOCKED',
+    `${SLOTS_MAX} processes of role ${role} already use ${dataFolder}. Give this one another DATA_FOLDER.`,
+  );
+}
+
+const SQLITE_BUSY = 5;
+
+/** Null when another process has it. */
+function takeLock(path: string): Omit<InstanceClaim, 'id'> | null {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path, { timeout: 0 });
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    const held = database;
+    return { isExclusive: true, release: () => held.isOpen && held.close() };
+  } catch (error) {
+    if (database?.isOpen) database.close();
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return null;
+    log('instance').warn(
+      { path, error: (error as Error).message },
+      'the data folder has no working file locks; dead group members will not be evicted',
+    );
+    return { isExclusive: false, release: () => {} };
+  }
+}
+
+/** Only called by the holder of the slot's lock. */
+function keptId(path: string): string {
+  try {
+    const kept = readFileSync(path, 'utf8').trim();
+    if (/^[0-9a-f]{8}$/.test(kept)) return kept;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const id = randomBytes(4).toString('hex');
+  writeFileSync(path, `${id}\n`);
+  return id;
+}
