@@ -118,6 +118,28 @@ export const ERROR_KINDS = {
     exitCode: 2,
     meaning: "The MQTT broker refused a subscription. Check MQTT_TOPICS and the broker's access list.",
   },
+  // registry
+  REGISTRY_UNREACHABLE: {
+    canRetry: true,
+    exitCode: 3,
+    meaning: 'The Schema Registry did not answer, or not as a registry does. Check SCHEMA_REGISTRY_URL, its path included.',
+  },
+  REGISTRY_REFUSED: {
+    canRetry: false,
+    exitCode: 3,
+    meaning: 'The Schema Registry refused a request. Check SCHEMA_REGISTRY_AUTH and what this user may do.',
+  },
+  SCHEMA_INCOMPATIBLE: {
+    canRetry: false,
+    exitCode: 4,
+    meaning: 'A schema of this version cannot follow what the registry holds, so nothing is produced. The message names the fields.',
+  },
+  SCHEMA_NOT_REGISTERED: {
+    canRetry: false,
+    exitCode: 4,
+    meaning:
+      "A schema is not in the registry and may not be added on the fly. Run 'ingot schemas register', or set SCHEMA_AUTO_REGISTER=true.",
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
