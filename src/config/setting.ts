@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { DurationMs } from '../core/time.ts';
 import { parseDuration } from './duration.ts';
 
@@ -56,6 +57,14 @@ export function secretSetting(variable: string, options: Basics & { pattern?: Re
     ...setting<string | null>(variable, options, { allowed: options.allowed ?? 'text without control characters', parse }),
     isSecret: true,
   };
+}
+
+/** A path; the value is absolute. A relative one counts from `options.base`. */
+export function pathSetting(variable: string, options: WithDefault & { base: string }): Setting<string> {
+  return setting(variable, options, {
+    allowed: 'a path',
+    parse: (text) => (UNPRINTABLE.test(text) ? undefined : resolve(options.base, text)),
+  });
 }
 
 /** Values separated by commas; at least one. */

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import {
   booleanSetting,
   bytesSetting,
@@ -7,6 +8,7 @@ import {
   listSetting,
   numberSetting,
   optional,
+  pathSetting,
   type Setting,
   secretSetting,
   textSetting,
@@ -17,6 +19,7 @@ import {
 // made from it. Names and defaults: product.md "Configuration".
 
 const NAME = /^[A-Za-z0-9._-]{1,200}$/;
+const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
 const NAME_ALLOWED = 'letters, digits, dot, underscore and hyphen';
 
 export const SETTINGS = {
@@ -287,8 +290,9 @@ export const SETTINGS = {
         help: 'Name of this process among others of its role, stable across restarts. Unset: one is made and kept in the data folder.',
       }),
     ),
-    dataFolder: textSetting('DATA_FOLDER', {
+    dataFolder: pathSetting('DATA_FOLDER', {
       default: 'data',
+      base: projectRoot,
       help: "Folder for what must survive a restart. A relative path counts from the project's root.",
     }),
     shutdownTimeoutMs: durationSetting('SHUTDOWN_TIMEOUT', {

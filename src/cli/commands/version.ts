@@ -1,13 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { defineCommand } from '../command.ts';
-
-const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+import { PRODUCT_VERSION } from '../product-version.ts';
 
 export const version = defineCommand({
   flags: {},
   examples: [{ line: 'ingot version', shows: 'one line' }],
   run: async ({ stdout }) => {
-    stdout.write(`ingot ${manifest.version} (Node ${process.versions.node}, ${process.platform} ${process.arch})\n`);
+    stdout.write(`ingot ${PRODUCT_VERSION} (Node ${process.versions.node}, ${process.platform} ${process.arch})\n`);
     return 0;
   },
 });
