@@ -1,0 +1,161 @@
+import apiModule from '@kafkajs/confluent-schema-registry/dist/api/index.js';
+import { IngotError } from '../errors.ts';
+import type { Compatibility } from './our-schemas.ts';
+
+// The registry over HTTP, with what Confluent's and Apicurio's (its `/apis/ccompat/v7`) both offer. Requests are made by the HTTP side of
+// @kafkajs/confluent-schema-registry; its `SchemaRegistry` class is not used, because `register` sets the compatibility only after
+// the first version, and no call of it has a deadline.
+
+export interface RegisteredSchema {
+  readonly subject: string;
+  readonly version: number;
+  readonly schemaId: number;
+  readonly text: string;
+}
+
+/** Every call is one request with a deadline; IngotError `REGISTRY_UNREACHABLE` (may be repeated) or `REGISTRY_REFUSED`. */
+export interface SchemaRegistry {
+  readonly url: string;
+  subjects(): Promise<readonly string[]>;
+  /** A version of a subject; null when there is none. */
+  version(subject: string, version: number | 'latest'): Promise<RegisteredSchema | null>;
+  /** The id under which a subject has exactly this text; null when it does not. */
+  idOf(subject: string, text: string): Promise<number | null>;
+  /** The text of a schema; null when the registry answers that there is no such id. `AVRO` unless `schemaType` says otherwise. */
+  schemaOf(schemaId: number): Promise<{ readonly text: string; readonly schemaType: string } | null>;
+  /** The subject's own setting; null when it has none and the registry's default rules. */
+  compatibilityOf(subject: string): Promise<string | null>;
+  setCompatibility(subject: string, compatibility: Compatibility): Promise<void>;
+  /** Whether the text could follow the subject's latest version; true when there is none. */
+  canFollow(subject: string, text: string): Promise<boolean>;
+  /** Adds a version, or finds it; resolves with the schema's id. Rejects with `SCHEMA_INCOMPATIBLE` when the registry does. */
+  register(subject: string, text: string): Promise<number>;
+}
+
+export interface RegistryOptions {
+  readonly url: string;
+  /** `user:password`. */
+  readonly auth?: string | undefined;
+  readonly requestTimeoutMs?: number;
+}
+
+const REQUEST_TIMEOUT_MS = 5_000;
+
+interface ApiResponse {
+  data(): unknown;
+}
+type ApiCall = (parameters: Record<string, unknown>) => Promise<ApiResponse>;
+
+/** What is used of the library's client. Its own declarations say `any`. */
+interface RegistryApi {
+  readonly Schema: { readonly find: ApiCall };
+  readonly Subject: {
+    readonly [call in 'all' | 'version' | 'registered' | 'register' | 'config' | 'updateConfig' | 'compatible']: ApiCall;
+  };
+}
+
+/** Connects to nothing yet. */
+export function createSchemaRegistry({ url, auth, requestTimeoutMs = REQUEST_TIMEOUT_MS }: RegistryOptions): SchemaRegistry {
+  const api = apiModule.default({
+    host: url.replace(/\/+$/, ''),
+    clientId: 'ingot',
+    // Who calls knows whether and how long to try again.
+    retry: { retries: 0 },
+    ...(auth === undefined ? {} : { auth: credentials(auth) }),
+  }) as unknown as RegistryApi;
+  const call = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
+    const response = await method({ ...parameters, signal: AbortSignal.timeout(requestTimeoutMs) }).catch((error: unknown) => {
+      throw toIngotError(error, url);
+    });
+    return response.data();
+  };
+  const registry: SchemaRegistry = {
+    url,
+    subjects: async () => stringsOf(await call(api.Subject.all, {}), url),
+    version: (subject, version) => orNull(async () => toRegistered(await call(api.Subject.version, { subject, version }), subject, url)),
+    idOf: (subject, text) => orNull(async () => idIn(await call(api.Subject.registered, { subject, body: { schema: text } }), url)),
+    schemaOf: async (schemaId) => {
+      const found = await orNull(async () => schemaIn(await call(api.Schema.find, { id: schemaId }), url));
+      // A wrong path or a proxy answers 404 as well, and taking that for "no such schema" would make dead letters of good records. Only
+      // a registry answers the other question.
+      if (found === null) await registry.subjects();
+      return found;
+    },
+    compatibilityOf: (subject) =>
+      orNull(async () => field(await call(api.Subject.config, { subject }), 'compatibilityLevel', 'string', url) as string),
+    setCompatibility: async (subject, compatibility) => {
+      await call(api.Subject.updateConfig, { subject, body: { compatibility } });
+    },
+    canFollow: async (subject, text) => {
+      const verdict = await orNull(() => call(api.Subject.compatible, { subject, version: 'latest', body: { schema: text } }));
+      return verdict === null || (field(verdict, 'is_compatible', 'boolean', url) as boolean);
+    },
+    register: async (subject, text) => idIn(await call(api.Subject.register, { subject, body: { schema: text } }), url),
+  };
+  return registry;
+}
+
+function credentials(auth: string): { username: string; password: string } {
+  const colon = auth.indexOf(':');
+  return { username: auth.slice(0, colon), password: auth.slice(colon + 1) };
+}
+
+/** Thrown inside this file only, and caught by orNull. */
+class NotFound extends Error {}
+
+async function orNull<Value>(ask: () => Promise<Value>): Promise<Value | null> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof NotFound) return null;
+    throw error;
+  }
+}
+
+// The library's error has the HTTP status. It also has status 400 when no answer came at all (refused, reset, timed out).
+const NO_ANSWER = 400;
+
+function toIngotError(error: unknown, url: string): Error {
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : Number.NaN;
+  const said = error instanceof Error ? error.message.replace(/^ingot - /, '') : String(error);
+  if (status === 404) return new NotFound(said);
+  if (status === 409) return new IngotError('SCHEMA_INCOMPATIBLE', said, { cause: error });
+  if (status === NO_ANSWER || status === 408 || status === 429 || status >= 500 || Number.isNaN(status))
+    return unreachable(url, said, error);
+  return new IngotError('REGISTRY_REFUSED', `The Schema Registry at ${url} refused a request: ${said}`, { cause: error });
+}
+
+function unreachable(url: string, why: string, cause?: unknown): IngotError {
+  return new IngotError('REGISTRY_UNREACHABLE', `The Schema Registry at ${url} does not answer: ${why}. Check SCHEMA_REGISTRY_URL.`, {
+    cause,
+  });
+}
+
+function field(answer: unknown, name: string, type: 'string' | 'number' | 'boolean', url: string): unknown {
+  const value = typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>)[name] : undefined;
+  if (typeof value !== type) throw unreachable(url, `its answer has no ${name}, as a registry's would have`);
+  return value;
+}
+
+function idIn(answer: unknown, url: string): number {
+  return field(answer, 'id', 'number', url) as number;
+}
+
+function schemaIn(answer: unknown, url: string): { text: string; schemaType: string } {
+  const { schemaType = 'AVRO' } = answer as { schemaType?: string };
+  return { text: field(answer, 'schema', 'string', url) as string, schemaType };
+}
+
+function stringsOf(answer: unknown, url: string): readonly string[] {
+  if (!Array.isArray(answer)) throw unreachable(url, "its answer is no list of subjects, as a registry's would be");
+  return answer.map(String);
+}
+
+function toRegistered(answer: unknown, subject: string, url: string): RegisteredSchema {
+  return {
+    subject,
+    version: field(answer, 'version', 'number', url) as number,
+    schemaId: idIn(answer, url),
+    text: field(answer, 'schema', 'string', url) as string,
+  };
+}

@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { IngotError } from '../errors.ts';
+import { registryAwaited, schemaIdTakenFromDisk, schemaStoreFailed } from '../ops/registry-events.ts';
+import { type AvroEncoder, createEncoder, parseAvroType } from './avro-codec.ts';
+import type { OurSchema } from './our-schemas.ts';
+import { registerSchema, requireSchema, type SubjectSchema, subjectSchema } from './register-schemas.ts';
+import { createSchemaRegistry, type SchemaRegistry } from './registry-client.ts';
+import { NO_SCHEMA_STORE, openSchemaStore, type SchemaStore } from './schema-store.ts';
+import { createValueDecoder, type ValueDecoder } from './value-decoder.ts';
+
+// What the stages take from the registry: an encoder or a decoder for one of our types. After the start an encoder asks the registry for
+// nothing, a decoder only for schemas that it has not seen.
+
+export interface SchemaCodecs {
+  readonly registry: SchemaRegistry;
+  /**
+   * Finds or registers our schema under its subject, waiting for the registry until the deadline; when it does not answer and the same
+   * text had an id before, that id is used. Rejects with IngotError `SCHEMA_INCOMPATIBLE`, `SCHEMA_NOT_REGISTERED`, `REGISTRY_UNREACHABLE` or
+   * `REGISTRY_REFUSED`.
+   */
+  openEncoder<Value>(schema: OurSchema<Value>): Promise<AvroEncoder<Value>>;
+  /** Decodes what any writer of the topic wrote. Asks nothing yet. */
+  openDecoder<Value>(schema: OurSchema<Value>): ValueDecoder<Value>;
+}
+
+export interface SchemaCodecsOptions {
+  readonly registry: { readonly url: string; readonly auth?: string | undefined; readonly autoRegister: boolean };
+  readonly topicPrefix: string;
+  /** Where the copy of the schemas is kept; without it nothing is. */
+  readonly storeFile?: string;
+  /** How long the start waits for the registry. */
+  readonly deadlineMs?: number;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+}
+
+const START_DEADLINE_MS = 60_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 3_000;
+
+/** Reads the copy on disk; does not connect. */
+export async function openSchemaCodecs(options: SchemaCodecsOptions): Promise<SchemaCodecs> {
+  const { url, auth } = options.registry;
+  const registry = createSchemaRegistry({ url, auth });
+  const store =
+    options.storeFile === undefined
+      ? NO_SCHEMA_STORE
+      : await openSchemaStore({ file: options.storeFile, registryUrl: url, onError: schemaStoreFailed });
+  return {
+    registry,
+    openEncoder: async (schema) => {
+      const schemaId = await startingId(subjectSchema(schema, options.topicPrefix), { registry, store, options });
+      return createEncoder({ schemaId, type: parseAvroType(schema.text) });
+    },
+    openDecoder: (schema) => createValueDecoder({ readerType: parseAvroType(schema.text), registry, store }),
+  };
+}
+
+interface Start {
+  readonly registry: SchemaRegistry;
+  readonly store: SchemaStore;
+  readonly options: SchemaCodecsOptions;
+}
+
+async function startingId(target: SubjectSchema, { registry, store, options }: Start): Promise<number> {
+  const deadlineAtMs = performance.now() + (options.deadlineMs ?? START_DEADLINE_MS);
+  for (let retryInMs = FIRST_RETRY_MS; ; retryInMs = Math.min(retryInMs * 2, LAST_RETRY_MS)) {
+    try {
+      const schemaId = await (options.registry.autoRegister ? registerSchema(registry, target) : requireSchema(registry, target));
+      await store.keepId(target.subject, target.schema.text, schemaId);
+      return schemaId;
+    } catch (error) {
+      if (!(error instanceof IngotError) || !error.canRetry) throw error;
+      const known = store.idOf(target.subject, target.schema.text);
+      if (known !== null) {
+        schemaIdTakenFromDisk({ subject: target.subject, schemaId: known, error: error.message });
+        return known;
+      }
+      if (performance.now() + retryInMs > deadlineAtMs) throw error;
+      registryAwaited({ url: registry.url, error: error.message, retryInMs });
+      await sleep(retryInMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    }
+  }
+}

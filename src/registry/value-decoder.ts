@@ -1,0 +1,121 @@
+import type avro from 'avsc';
+import { readSchemaId, WIRE_PREFIX_BYTES } from '../core/wire-format.ts';
+import { writerSchemaLoaded, writerSchemaRefused, writerSchemaUnavailable } from '../ops/registry-events.ts';
+import { type AvroReader, createReader } from './avro-codec.ts';
+import { RefusedSchemaError } from './avro-guard.ts';
+import type { SchemaRegistry } from './registry-client.ts';
+import type { SchemaStore } from './schema-store.ts';
+
+// Record values to values of one of our types, whoever wrote them: by the schema id in front of the bytes.
+
+export type Decoded<Value> =
+  | { readonly kind: 'value'; readonly value: Value }
+  /** Load the schema, then decode the same bytes again. */
+  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+  /** Final for these bytes. */
+  | { readonly kind: 'undecodable'; readonly detail: string };
+
+export interface ValueDecoder<Value> {
+  /** Decodes the value in buffer[start, end). Never throws. */
+  decode(buffer: Buffer, start: number, end: number): Decoded<Value>;
+  /**
+   * Fetches a schema, once however many ask. Resolves also when the registry knows no such id or the schema is refused: then `decode`
+   * says undecodable. Rejects with IngotError `REGISTRY_UNREACHABLE` or `REGISTRY_REFUSED`: try again later.
+   */
+  load(schemaId: number): Promise<void>;
+}
+
+/** Schemas whose readers are kept; the one that came first makes room. */
+const READERS_MAX = 256;
+/** Ids that are known to be of no use. */
+const REFUSED_MAX = 4_096;
+/** So long an id that the registry did not know is not asked for again: a follower of a registry may lag behind its leader. */
+const REFUSED_FOR_MS = 60_000;
+
+interface Refused {
+  readonly reason: string;
+  readonly untilMs: number;
+}
+
+/** A decoder into `readerType`. */
+export function createValueDecoder<Value>(options: {
+  readerType: avro.Type;
+  registry: Pick<SchemaRegistry, 'schemaOf'>;
+  store: SchemaStore;
+}): ValueDecoder<Value> {
+  const readers = new Map<number, AvroReader<Value>>();
+  const refused = new Map<number, Refused>();
+  const loading = new Map<number, Promise<void>>();
+
+  const refuse = (schemaId: number, reason: string): void => {
+    remember(refused, schemaId, { reason, untilMs: performance.now() + REFUSED_FOR_MS }, REFUSED_MAX);
+    writerSchemaRefused({ schemaId, reason });
+  };
+  const fetchReader = async (schemaId: number): Promise<void> => {
+    const schema = await schemaText(schemaId, options);
+    if (schema === null) return refuse(schemaId, 'the registry has no schema with this id');
+    try {
+      const reader = createReader<Value>({ writerText: schema.text, readerType: options.readerType });
+      remember(readers, schemaId, reader, READERS_MAX);
+    } catch (error) {
+      if (!(error instanceof RefusedSchemaError)) throw error;
+      return refuse(schemaId, error.message);
+    }
+    refused.delete(schemaId);
+    writerSchemaLoaded({ schemaId, from: schema.from });
+  };
+
+  return {
+    decode(buffer, start, end) {
+      const schemaId = readSchemaId(buffer, start, end);
+      if (schemaId < 0) return { kind: 'undecodable', detail: 'the value does not begin with a zero byte and a schema id' };
+      const reader = readers.get(schemaId);
+      if (reader === undefined) return unknownOrRefused(refused, schemaId);
+      try {
+        return { kind: 'value', value: reader.read(buffer, start + WIRE_PREFIX_BYTES, end) };
+      } catch (error) {
+        return { kind: 'undecodable', detail: error instanceof Error ? error.message : String(error) };
+      }
+    },
+    load(schemaId) {
+      if (readers.has(schemaId)) return Promise.resolve();
+      let load = loading.get(schemaId);
+      if (load === undefined) {
+        load = fetchReader(schemaId).finally(() => loading.delete(schemaId));
+        loading.set(schemaId, load);
+      }
+      return load;
+    },
+  };
+}
+
+function unknownOrRefused(refused: ReadonlyMap<number, Refused>, schemaId: number): Decoded<never> {
+  const refusal = refused.get(schemaId);
+  if (refusal === undefined || performance.now() >= refusal.untilMs) return { kind: 'unknown_schema', schemaId };
+  return { kind: 'undecodable', detail: `schema ${schemaId}: ${refusal.reason}` };
+}
+
+function remember<Value>(map: Map<number, Value>, schemaId: number, value: Value, max: number): void {
+  map.delete(schemaId);
+  if (map.size >= max) map.delete(map.keys().next().value!);
+  map.set(schemaId, value);
+}
+
+/** The registry's word counts; the copy on disk only when it does not answer. */
+async function schemaText(
+  schemaId: number,
+  { registry, store }: { registry: Pick<SchemaRegistry, 'schemaOf'>; store: SchemaStore },
+): Promise<{ text: string; from: 'registry' | 'disk' } | null> {
+  try {
+    const schema = await registry.schemaOf(schemaId);
+    if (schema === null) return null;
+    // The reader refuses other kinds with a reason of its own: their text is no Avro schema.
+    if (schema.schemaType === 'AVRO') await store.keepText(schemaId, schema.text);
+    return { text: schema.text, from: 'registry' };
+  } catch (error) {
+    const text = store.textOf(schemaId);
+    if (text !== null) return { text, from: 'disk' };
+    writerSchemaUnavailable({ schemaId, error: error instanceof Error ? error.message : String(error) });
+    throw error;
+  }
+}
