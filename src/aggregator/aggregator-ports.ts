@@ -1,0 +1,81 @@
+import type { Alert, NameToUuid } from '../core/alert-lifecycle.ts';
+import type { FoldSettings } from '../core/fold-settings.ts';
+import type { Reading } from '../core/reading.ts';
+import type { WindowAggregate } from '../core/window-aggregate.ts';
+import type { FetchLoop, GroupMembership, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
+
+/** Readings out of the wire format. */
+export interface ReadingDecoder {
+  /**
+   * Decodes the bytes buffer[start, end). Never throws. `undecodable` is final for these bytes; an unknown schema has to be loaded first, and
+   * then the same bytes are decoded again.
+   */
+  decode(
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ):
+    | { readonly kind: 'reading'; readonly reading: Reading }
+    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+    | { readonly kind: 'undecodable' };
+  /** Fetches a schema. Resolves also when the registry knows no such id: then `decode` says undecodable. Rejects when the registry is away. */
+  load(schemaId: number): Promise<void>;
+}
+
+/** Rows into the wire format. Each call returns a view that the next one overwrites. */
+export interface RowEncoders {
+  aggregate(row: WindowAggregate): Buffer;
+  alert(alert: Alert): Buffer;
+}
+
+/** The topics of the aggregator; all have the same number of partitions. */
+export interface AggregatorTopics {
+  readonly readings: string;
+  readonly aggregates: string;
+  readonly alerts: string;
+  readonly readingsDlq: string;
+  readonly state: string;
+  readonly journal: string;
+}
+
+/** What one process brings along: its wish for the settings, decided per partition after the restore. */
+export interface WantedSettings {
+  readonly version: number;
+  readonly startedAtMs: number;
+  readonly settings: FoldSettings;
+}
+
+/** Everything that the tasks of one process share. */
+export interface AggregatorContext {
+  readonly groupId: string;
+  readonly topics: AggregatorTopics;
+  readonly partitions: number;
+  readonly wanted: WantedSettings;
+  readonly decoder: ReadingDecoder;
+  readonly encoders: RowEncoders;
+  readonly uuid: NameToUuid;
+  readonly admin: LogAdmin;
+  /** Reads the input: a long poll while idle. */
+  readonly input: FetchLoop;
+  /** Reads state and identities at restore: does not wait for more. */
+  readonly restore: FetchLoop;
+  readonly membership: GroupMembership;
+  /** A lane under the transactional id of a partition. */
+  readonly openLane: (partition: number) => TransactionLane;
+  readonly acceptLoss: boolean;
+  readonly pace: CommitPace;
+}
+
+/** When a slice is committed. `live` holds while the partition is near the end of the log, `behind` while it catches up. */
+export interface CommitPace {
+  readonly live: { readonly recordsMax: number; readonly intervalMs: number };
+  readonly behind: { readonly recordsMax: number; readonly intervalMs: number };
+  /** More than this many records before the end of the log: behind. */
+  readonly behindRecords: number;
+}
+
+export const DEFAULT_PACE: CommitPace = {
+  live: { recordsMax: 5_000, intervalMs: 50 },
+  behind: { recordsMax: 100_000, intervalMs: 1_000 },
+  behindRecords: 5_000,
+};

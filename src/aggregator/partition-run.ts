@@ -1,0 +1,321 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CompressedBatchError, CorruptBatchError } from '../core/batch-errors.ts';
+import { crc32c } from '../core/crc32c.ts';
+import { FOLD_VERSION } from '../core/fold-settings.ts';
+import type { ReadingRejectReason } from '../core/outcome.ts';
+import { RecordReader } from '../core/record-batch.ts';
+import { IngotError } from '../errors.ts';
+import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
+import * as events from '../ops/aggregator-events.ts';
+import type { AggregatorContext } from './aggregator-ports.ts';
+import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
+import type { RestoredPartition } from './restore-partition.ts';
+import { routedReading } from './routed-reading.ts';
+import { SliceWriter } from './slice-writer.ts';
+
+// A partition from its restore to its end: slice after slice, fold and commit. It folds in place and undoes nothing: after any error the whole
+// object is dropped, and the next one begins from the log.
+
+const TICK_INTERVAL_MS = 250;
+/** An append time further ahead than this is a broken clock, and believing it would close every window. */
+const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
+const SETTINGS_REPEAT_MS = 86_400_000;
+const SCHEMA_RETRY_MS = 1_000;
+/** A slice ends early when it has put out this many records, so that transactions stay bounded whatever the input does. */
+const OUTPUT_RECORDS_MAX = 50_000;
+
+interface CommitExtras {
+  readonly tick?: boolean;
+  readonly settings?: SettingsRecord;
+  readonly lost?: JournalEntry['lost'];
+}
+
+export class PartitionRun {
+  private readonly context: AggregatorContext;
+  private readonly partition: number;
+  private readonly lane: TransactionLane;
+  private readonly onCommitting: (committing: boolean) => void;
+  private readonly fold: RestoredPartition['fold'];
+  private readonly settings: SettingsRecord;
+  private readonly writer: SliceWriter;
+  private readonly reader = new RecordReader();
+  private readonly stop = new AbortController();
+  private wake: () => void = () => undefined;
+
+  private position: number;
+  private committed: number;
+  private txnSeq: number;
+  private lastFolded: LastFolded | null;
+  /** Where the last record folded stands in the answer. */
+  private readonly lastRecord = { offset: -1, appendTimeMs: -1, valueStart: -1, valueEnd: -1 };
+  /** Records folded since the last commit, and since when (performance.now()). */
+  private pending = 0;
+  private pendingSinceMs = 0;
+  private lagRecords = 0;
+  /** Where ticks count from: the partition clock, and performance.now() when it was known to be right. */
+  private clockBase: { readonly clockMs: number; readonly atMs: number };
+  private tickedAtMs = 0;
+  private settingsJournaledClockMs: number;
+
+  constructor(options: {
+    context: AggregatorContext;
+    partition: number;
+    lane: TransactionLane;
+    restored: RestoredPartition;
+    /** Told when a commit begins and ends. */
+    onCommitting: (committing: boolean) => void;
+  }) {
+    const { context, partition, restored } = options;
+    this.context = context;
+    this.partition = partition;
+    this.lane = options.lane;
+    this.onCommitting = options.onCommitting;
+    this.fold = restored.fold;
+    this.settings = restored.settings;
+    this.position = restored.position;
+    this.committed = restored.position;
+    this.txnSeq = restored.txnSeq;
+    this.lastFolded = restored.lastFolded;
+    this.settingsJournaledClockMs = restored.fold.clockMs;
+    this.clockBase = { clockMs: restored.fold.clockMs, atMs: performance.now() };
+    this.writer = new SliceWriter({ topics: context.topics, partition, encoders: context.encoders });
+    this.writer.begin(Date.now());
+  }
+
+  /** C as committed. */
+  get committedOffset(): number {
+    return this.committed;
+  }
+
+  get deviceCount(): number {
+    return this.fold.deviceCount;
+  }
+
+  /** Commits what the restore itself has to write. */
+  async commitRestored(changes: NonNullable<RestoredPartition['toJournal']>): Promise<void> {
+    await this.commit(changes);
+  }
+
+  requestStop(): void {
+    this.stop.abort();
+    this.wake();
+  }
+
+  /** Folds and commits until `requestStop`, then commits what is left. Rejects on any error; the object is of no use then. */
+  async run(): Promise<void> {
+    const { topics, input } = this.context;
+    const cursor = input.open({ topic: topics.readings, partition: this.partition }, this.position);
+    try {
+      await this.foldUntilStopped(cursor);
+      if (this.pending > 0) await this.commit();
+    } finally {
+      cursor.close();
+    }
+  }
+
+  private async foldUntilStopped(cursor: PartitionCursor): Promise<void> {
+    let answer: Promise<Fetched> | null = null;
+    while (!this.stop.signal.aborted) {
+      answer ??= cursor.next();
+      const fetched = await this.answerOrTimeout(answer);
+      if (fetched === null) {
+        if (this.pending > 0) await this.commit();
+        continue;
+      }
+      answer = null;
+      this.lagRecords = fetched.highWatermark - this.position;
+      await this.foldAnswer(fetched);
+      this.lagRecords = fetched.highWatermark - this.position;
+      events.partitionPosition({ partition: this.partition, lagRecords: this.lagRecords, clockMs: this.fold.clockMs, nowMs: Date.now() });
+      if (this.isCommitDue()) await this.commit();
+      if (this.lagRecords <= 0 && fetched.batches.length === 0) await this.tickTo(fetched.sentAtMs);
+    }
+    answer?.catch(() => undefined); // Closing the cursor rejects it.
+  }
+
+  /** The answer, or null when it is time to commit what is pending, or to stop. */
+  private answerOrTimeout(answer: Promise<Fetched>): Promise<Fetched | null> {
+    return new Promise((resolve, reject) => {
+      const leftMs = this.pendingSinceMs + this.slicePace.intervalMs - performance.now();
+      const timer = this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
+      this.wake = () => resolve(null);
+      answer.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
+  /** How large a slice may become: larger while catching up, so that a device's state is written once for many readings. */
+  private get slicePace(): { readonly recordsMax: number; readonly intervalMs: number } {
+    const { pace } = this.context;
+    return this.lagRecords > pace.behindRecords ? pace.behind : pace.live;
+  }
+
+  private isCommitDue(): boolean {
+    if (this.pending === 0) return false;
+    const waitedMs = performance.now() - this.pendingSinceMs;
+    if (waitedMs >= this.slicePace.intervalMs) return true;
+    // Somebody waits for an alert; while catching up it is old news already, and a transaction for each would be slow.
+    const { live } = this.context.pace;
+    return this.fold.hasAlerts && (this.slicePace === live || waitedMs >= live.intervalMs);
+  }
+
+  private async foldAnswer(fetched: Fetched): Promise<void> {
+    const { reader, fold } = this;
+    const { recordsMax } = this.slicePace;
+    const appendTimeMaxMs = Date.now() + APPEND_TIME_AHEAD_MAX_MS;
+    reader.reset(fetched);
+    while (this.nextRecord()) {
+      if (reader.timestampMs > appendTimeMaxMs) throw this.appendTimeAhead();
+      for (let unknown = this.foldRecord(); unknown !== null; unknown = this.foldRecord()) {
+        this.noteLastFolded();
+        if (!(await this.loadSchema(unknown))) return;
+      }
+      this.position = reader.offset + 1;
+      if (this.pending === 0) this.pendingSinceMs = performance.now();
+      this.pending += 1;
+      if (this.pending >= recordsMax || fold.pendingRecords >= OUTPUT_RECORDS_MAX) {
+        this.noteLastFolded();
+        await this.commit();
+      }
+    }
+    this.noteLastFolded();
+    this.position = Math.max(this.position, reader.nextOffset);
+    if (fetched.batches.length > 0) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
+  }
+
+  private nextRecord(): boolean {
+    try {
+      return this.reader.next();
+    } catch (cause) {
+      const where = `${this.context.topics.readings}-${this.partition}`;
+      if (cause instanceof CompressedBatchError)
+        throw new IngotError('COMPRESSED_INPUT', `${where}: ${cause.message}. Produce without compression.`, { cause });
+      if (cause instanceof CorruptBatchError) throw new IngotError('CORRUPT_BATCH', `${where}: ${cause.message}.`, { cause });
+      throw cause;
+    }
+  }
+
+  /** Folds the record that the reader stands on. Returns null, or the id of a schema that has to be loaded first. */
+  private foldRecord(): number | null {
+    const { reader, fold } = this;
+    const routed = routedReading(reader, this.context, this.partition);
+    if (routed.kind === 'unknown_schema') return routed.schemaId;
+    if (routed.kind === 'reading') {
+      const outcome = fold.reading(reader.offset, reader.timestampMs, routed.reading);
+      if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') this.deadLetter(outcome);
+    } else {
+      fold.reject(reader.offset, reader.timestampMs, routed.kind);
+      this.deadLetter(routed.kind);
+    }
+    this.lastRecord.offset = reader.offset;
+    this.lastRecord.appendTimeMs = reader.timestampMs;
+    this.lastRecord.valueStart = reader.valueStart;
+    this.lastRecord.valueEnd = reader.valueEnd;
+    return null;
+  }
+
+  /** Remembers the last record folded, while the answer that holds its bytes is still valid. */
+  private noteLastFolded(): void {
+    const { offset, appendTimeMs, valueStart, valueEnd } = this.lastRecord;
+    if (offset < 0 || offset === this.lastFolded?.offset) return;
+    this.lastFolded = { offset, appendTimeMs, crc: valueStart < 0 ? 0 : crc32c(this.reader.buffer, valueStart, valueEnd) };
+  }
+
+  private deadLetter(reason: ReadingRejectReason): void {
+    const { offset, buffer, keyStart, keyEnd, valueStart, valueEnd } = this.reader;
+    const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd);
+    const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd);
+    this.writer.deadLetter({ offset, reason, key, value });
+  }
+
+  /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */
+  private async loadSchema(schemaId: number): Promise<boolean> {
+    for (;;) {
+      try {
+        await this.context.decoder.load(schemaId);
+        return true;
+      } catch (cause) {
+        events.schemaUnavailable(this.partition, schemaId, cause);
+      }
+      if (this.pending > 0) await this.commit();
+      await sleep(SCHEMA_RETRY_MS, undefined, { signal: this.stop.signal }).catch(() => undefined);
+      if (this.stop.signal.aborted) return false;
+    }
+  }
+
+  /**
+   * Moves the partition clock although nothing came: to where it would be by the time that has passed on our own clock, up to the moment when
+   * the log was asked and said that there was nothing.
+   */
+  private async tickTo(askedAtMs: number): Promise<void> {
+    const { clockBase, fold } = this;
+    if (clockBase.clockMs < 0 || askedAtMs - this.tickedAtMs < TICK_INTERVAL_MS) return;
+    const clockMs = clockBase.clockMs + Math.floor(askedAtMs - clockBase.atMs);
+    if (clockMs <= fold.clockMs || !fold.hasDueBy(clockMs)) return;
+    if (this.pending > 0) await this.commit();
+    this.tickedAtMs = askedAtMs;
+    fold.tick(clockMs);
+    await this.commit({ tick: true });
+  }
+
+  private async commit(extras: CommitExtras = {}): Promise<void> {
+    this.onCommitting(true);
+    const startedAtMs = performance.now();
+    const output = this.fold.takeOutput();
+    const txnSeq = this.txnSeq + 1;
+    const journal = this.journalEntry(txnSeq, output.counts, extras);
+    const progress = this.progress(txnSeq);
+    const marks = extras.settings === undefined ? { progress, journal } : { progress, journal, settings: extras.settings };
+    await this.lane.commit(this.writer.finish(output, marks));
+    this.txnSeq = txnSeq;
+    this.committed = this.position;
+    this.pending = 0;
+    this.writer.begin(Date.now());
+    events.transactionCommitted({ durationMs: performance.now() - startedAtMs, output });
+    this.onCommitting(false);
+  }
+
+  private progress(txnSeq: number): Progress {
+    return {
+      groupId: this.context.groupId,
+      foldVersion: FOLD_VERSION,
+      nextOffset: this.position,
+      lastFolded: this.lastFolded,
+      clockMs: this.fold.clockMs,
+      txnSeq,
+      settingsId: this.settings.id,
+      devicesOffset: 0,
+    };
+  }
+
+  private journalEntry(
+    txnSeq: number,
+    counts: ReturnType<RestoredPartition['fold']['takeOutput']>['counts'],
+    extras: CommitExtras,
+  ): JournalEntry {
+    const repeat = this.fold.clockMs - this.settingsJournaledClockMs >= SETTINGS_REPEAT_MS;
+    if (repeat) this.settingsJournaledClockMs = this.fold.clockMs;
+    return {
+      txnSeq,
+      from: this.committed,
+      to: this.position,
+      P: this.fold.clockMs,
+      tick: extras.tick ?? false,
+      settingsId: this.settings.id,
+      ...(extras.settings && { settings: extras.settings.settings }),
+      ...(repeat && { settingsInForce: this.settings.settings }),
+      ...(extras.lost && { lost: extras.lost }),
+      counts: Object.fromEntries(Object.entries(counts.outcomes).filter(([, count]) => count > 0)),
+      late: counts.late,
+      notJudged: counts.notJudged,
+    };
+  }
+
+  private appendTimeAhead(): IngotError {
+    const { offset, timestampMs } = this.reader;
+    const where = `${this.context.topics.readings}-${this.partition} offset ${offset}`;
+    return new IngotError(
+      'APPEND_TIME_AHEAD',
+      `${where} was appended at ${new Date(timestampMs).toISOString()}, more than an hour ahead of this machine's clock. Correct the clock that is wrong.`,
+    );
+  }
+}

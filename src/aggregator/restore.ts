@@ -1,0 +1,181 @@
+import { setTimeout } from 'node:timers/promises';
+import { crc32c } from '../core/crc32c.ts';
+import type { FoldSettings } from '../core/fold-settings.ts';
+import { PartitionFold } from '../core/partition-fold.ts';
+import { RecordReader } from '../core/record-batch.ts';
+import { IngotError } from '../errors.ts';
+import type { FetchLoop, TopicPartition, Watermarks } from '../kafka/log-port.ts';
+import type { AggregatorContext } from './aggregator-ports.ts';
+import { decodeProgress, decodeSettings, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
+import { routedReading } from './routed-reading.ts';
+import { decodeDeviceState } from './state-codec.ts';
+
+const RESTORE_DEADLINE_MS = 120_000;
+const LEADER_LAG_DEADLINE_MS = 10_000;
+const LEADER_LAG_POLL_MS = 250;
+
+/** What the state topic says of a partition, up to the fence. */
+export interface StoredState {
+  readonly progress: Progress | null;
+  readonly settings: SettingsRecord | null;
+  /** Newest value per device, still encoded. */
+  readonly devices: ReadonlyMap<string, Buffer>;
+}
+
+/** Reads the state partition, committed records only, up to and including the fence. */
+export async function readStoredState(context: AggregatorContext, partition: number, fenceOffset: number): Promise<StoredState> {
+  const topic = context.topics.state;
+  const devices = new Map<string, Buffer>();
+  let progress: Buffer | null = null;
+  let settings: Buffer | null = null;
+  const { logStartOffset } = await watermarksOf(context, topic, partition);
+  await readRange(context.restore, { topic, partition }, { from: logStartOffset, to: fenceOffset + 1 }, (reader) => {
+    const key = reader.buffer.toString('utf8', reader.keyStart, reader.keyEnd);
+    const value = reader.valueStart < 0 ? null : Buffer.from(reader.buffer.subarray(reader.valueStart, reader.valueEnd));
+    if (key === PROGRESS_KEY) progress = value;
+    else if (key === SETTINGS_KEY) settings = value;
+    else if (value === null) devices.delete(key);
+    else devices.set(key, value);
+  });
+  return {
+    progress: progress === null ? null : decodeProgress(progress),
+    settings: settings === null ? null : decodeSettings(settings),
+    devices,
+  };
+}
+
+/**
+ * Refuses to begin at the log's start when anything says that this partition was folded before: its outputs would be written twice.
+ * IngotError `STATE_LOST`. `fenceOffset` 0 says that the state partition never held a record.
+ */
+export async function assertFirstStart(context: AggregatorContext, partition: number, fenceOffset: number): Promise<void> {
+  const { topics, groupId } = context;
+  const committed = (await context.admin.committedOffsets(groupId, topics.readings))[partition] ?? null;
+  const journal = await watermarksOf(context, topics.journal, partition);
+  const aggregates = await watermarksOf(context, topics.aggregates, partition);
+  const traces = [
+    ...(fenceOffset > 0 ? [`${topics.state}-${partition} has held ${fenceOffset} records`] : []),
+    ...(committed === null ? [] : [`group ${groupId} has committed offset ${committed}`]),
+    ...(journal.highWatermark > 0 ? [`${topics.journal}-${partition} is not empty`] : []),
+    ...(aggregates.highWatermark > 0 ? [`${topics.aggregates}-${partition} is not empty`] : []),
+  ];
+  if (traces.length === 0) return;
+  throw new IngotError(
+    'STATE_LOST',
+    `There is no progress record for partition ${partition} in ${topics.state}, but ${traces.join(', and ')}. The state was lost: restore the topic, or use new topics.`,
+  );
+}
+
+/**
+ * Where to go on: C, checked against the log as it is now. IngotErrors `LOG_TRUNCATED`, `LOG_REPLACED`.
+ * A partition whose folded records were all deleted by retention, and nothing after them, goes on (docs/decisions/0003).
+ */
+export async function checkedPosition(
+  context: AggregatorContext,
+  partition: number,
+  progress: Progress,
+): Promise<{ from: number; lost: number }> {
+  const topic = context.topics.readings;
+  const { nextOffset, lastFolded } = progress;
+  const log = await watermarksReaching(context, partition, nextOffset);
+  if (nextOffset > log.highWatermark) {
+    throw replaced(topic, partition, `it ends at ${log.highWatermark}, but was folded up to ${nextOffset}`);
+  }
+  if (nextOffset < log.logStartOffset) {
+    if (context.acceptLoss) return { from: log.logStartOffset, lost: log.logStartOffset - nextOffset };
+    throw new IngotError(
+      'LOG_TRUNCATED',
+      `${topic}-${partition} begins at ${log.logStartOffset}, but was folded only up to ${nextOffset}: up to ${log.logStartOffset - nextOffset} readings are gone. --accept-loss goes on after the gap.`,
+    );
+  }
+  if (lastFolded === null || lastFolded.offset < log.logStartOffset) return { from: nextOffset, lost: 0 };
+  let found = '';
+  await readRange(context.restore, { topic, partition }, { from: lastFolded.offset, to: lastFolded.offset + 1 }, (reader) => {
+    const crc = reader.valueStart < 0 ? 0 : crc32c(reader.buffer, reader.valueStart, reader.valueEnd);
+    found = `${reader.offset} ${reader.timestampMs} ${crc}`;
+  });
+  const expected = `${lastFolded.offset} ${lastFolded.appendTimeMs} ${lastFolded.crc}`;
+  if (found !== expected) throw replaced(topic, partition, `the record at offset ${lastFolded.offset} is not the one that was folded`);
+  return { from: nextOffset, lost: 0 };
+}
+
+/** A fold with the stored devices and clock, under the settings that they were made with. */
+export function foldOf(context: AggregatorContext, partition: number, stored: StoredState, settings: FoldSettings): PartitionFold {
+  const fold = new PartitionFold({ topic: context.topics.readings, partition, settings, uuid: context.uuid });
+  for (const value of stored.devices.values()) fold.restoreDevice(decodeDeviceState(value));
+  if (stored.progress !== null) fold.restoreClock(stored.progress.clockMs);
+  return fold;
+}
+
+/** Fills the table of identities from the records before the position. */
+export async function restoreIdentities(
+  context: AggregatorContext,
+  partition: number,
+  fold: PartitionFold,
+  position: number,
+): Promise<void> {
+  const topic = context.topics.readings;
+  const { logStartOffset } = await watermarksOf(context, topic, partition);
+  const from = Math.max(logStartOffset, position - fold.settings.duplicateOffsets);
+  const unknown = new Set<number>();
+  for (;;) {
+    await readRange(context.restore, { topic, partition }, { from, to: position }, (reader) => {
+      const routed = routedReading(reader, context, partition);
+      if (routed.kind === 'reading') fold.restoreIdentity(routed.reading.identity, reader.offset, reader.timestampMs);
+      else if (routed.kind === 'unknown_schema') unknown.add(routed.schemaId);
+    });
+    if (unknown.size === 0) return;
+    // Entering an identity again at the same offset changes nothing, so the range is simply read once more with the schemas at hand.
+    for (const schemaId of unknown) await context.decoder.load(schemaId);
+    unknown.clear();
+  }
+}
+
+async function watermarksOf(context: AggregatorContext, topic: string, partition: number): Promise<Watermarks> {
+  const marks = (await context.admin.watermarks(topic))[partition];
+  if (marks === undefined) throw new IngotError('PARTITIONS_CHANGED', `${topic} has no partition ${partition}.`);
+  return marks;
+}
+
+/** The watermarks once the high one has reached the offset; a new leader's may lag behind for a moment. */
+async function watermarksReaching(context: AggregatorContext, partition: number, offset: number): Promise<Watermarks> {
+  const deadlineMs = performance.now() + LEADER_LAG_DEADLINE_MS;
+  for (;;) {
+    const log = await watermarksOf(context, context.topics.readings, partition);
+    if (log.highWatermark >= offset || performance.now() > deadlineMs) return log;
+    await setTimeout(LEADER_LAG_POLL_MS);
+  }
+}
+
+/** Reads the visible records of [from, to). The end is a position, so it is reached over aborted and removed records too. */
+async function readRange(
+  loop: FetchLoop,
+  at: TopicPartition,
+  range: { from: number; to: number },
+  onRecord: (reader: RecordReader) => void,
+): Promise<void> {
+  if (range.from >= range.to) return;
+  const deadlineMs = performance.now() + RESTORE_DEADLINE_MS;
+  const cursor = loop.open(at, range.from);
+  const reader = new RecordReader();
+  try {
+    let position = range.from;
+    while (position < range.to) {
+      if (performance.now() > deadlineMs) {
+        throw new IngotError(
+          'RESTORE_TIMEOUT',
+          `${at.topic}-${at.partition} was read up to ${position}, not to ${range.to}, within ${RESTORE_DEADLINE_MS} ms. A hanging transaction may hold its end back.`,
+        );
+      }
+      reader.reset(await cursor.next());
+      while (reader.next()) if (reader.offset < range.to) onRecord(reader);
+      position = reader.nextOffset;
+    }
+  } finally {
+    cursor.close();
+  }
+}
+
+function replaced(topic: string, partition: number, what: string): IngotError {
+  return new IngotError('LOG_REPLACED', `${topic}-${partition} is not the log that the state was made from: ${what}.`);
+}

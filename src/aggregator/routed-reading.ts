@@ -1,0 +1,35 @@
+import { murmur2, partitionOfHash } from '../core/murmur2.ts';
+import type { Reading } from '../core/reading.ts';
+import type { RecordReader } from '../core/record-batch.ts';
+import type { AggregatorContext } from './aggregator-ports.ts';
+
+export type RoutedReading =
+  | { readonly kind: 'reading'; readonly reading: Reading }
+  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+  | { readonly kind: 'undecodable' }
+  | { readonly kind: 'misrouted' };
+
+const UNDECODABLE: RoutedReading = { kind: 'undecodable' };
+const MISROUTED: RoutedReading = { kind: 'misrouted' };
+
+/** The reading in the record that the reader stands on, if it can be decoded and belongs to this partition. */
+export function routedReading(
+  reader: RecordReader,
+  context: Pick<AggregatorContext, 'decoder' | 'partitions'>,
+  partition: number,
+): RoutedReading {
+  const { buffer, keyStart, keyEnd } = reader;
+  if (reader.valueStart < 0) return UNDECODABLE;
+  const decoded = context.decoder.decode(buffer, reader.valueStart, reader.valueEnd);
+  if (decoded.kind !== 'reading') return decoded.kind === 'undecodable' ? UNDECODABLE : decoded;
+  if (keyStart < 0 || partitionOfHash(murmur2(buffer, keyStart, keyEnd), context.partitions) !== partition) return MISROUTED;
+  return keyEquals(buffer, keyStart, keyEnd, decoded.reading.deviceId) ? decoded : MISROUTED;
+}
+
+/** Compares the key with the device id without making a string of it. */
+function keyEquals(buffer: Buffer, start: number, end: number, deviceId: string): boolean {
+  if (end - start !== deviceId.length) return false;
+  // A device id is ASCII, so characters are bytes; anything else differs somewhere.
+  for (let i = 0; i < deviceId.length; i += 1) if (buffer[start + i] !== deviceId.charCodeAt(i)) return false;
+  return true;
+}

@@ -1,0 +1,110 @@
+import type { FoldOutput } from '../core/fold-output.ts';
+import type { ReadingRejectReason } from '../core/outcome.ts';
+import { RecordsEncoder } from '../core/record-batch.ts';
+import type { EncodedRecords } from '../kafka/log-port.ts';
+import type { AggregatorTopics, RowEncoders } from './aggregator-ports.ts';
+import { encodeJson, type JournalEntry, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
+import { encodeDeviceState } from './state-codec.ts';
+
+/** A batch stays below the broker's default of 1 MiB for max.message.bytes. */
+const BATCH_BYTES_MAX = 768 * 1024;
+
+/** Collects the records for one topic, cut into batches that a broker accepts. */
+class TopicRecords {
+  private readonly encoder = new RecordsEncoder(16 * 1024);
+  private full: EncodedRecords[] = [];
+  private readonly topic: string;
+  private readonly partition: number;
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  begin(nowMs: number): void {
+    this.full = [];
+    this.encoder.reset(nowMs);
+  }
+
+  add(key: Buffer | null, value: Buffer | null, headers?: readonly (readonly [string, string | Uint8Array])[]): void {
+    this.encoder.add(key, value, this.encoder.baseTimestampMs, headers);
+    if (this.encoder.sizeBytes >= BATCH_BYTES_MAX) this.cut();
+  }
+
+  take(): EncodedRecords[] {
+    if (this.encoder.count > 0) this.cut();
+    return this.full;
+  }
+
+  private cut(): void {
+    const { topic, partition, encoder } = this;
+    const baseTimestampMs = encoder.baseTimestampMs;
+    this.full.push({ topic, partition, records: encoder.take(), count: encoder.count, baseTimestampMs });
+    encoder.reset(baseTimestampMs);
+  }
+}
+
+/** A record that the fold refused, as it stands in the fetched answer. */
+export interface RefusedRecord {
+  readonly offset: number;
+  readonly reason: ReadingRejectReason;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+}
+
+/** Makes the records of one partition's transactions. `begin`, any number of `deadLetter`, then `finish`; and again. */
+export class SliceWriter {
+  private readonly aggregates: TopicRecords;
+  private readonly alerts: TopicRecords;
+  private readonly deadLetters: TopicRecords;
+  private readonly state: TopicRecords;
+  private readonly journal: TopicRecords;
+  private readonly partition: number;
+  private readonly readingsTopic: string;
+  private readonly encoders: RowEncoders;
+  private nowMs = 0;
+
+  constructor(options: { topics: AggregatorTopics; partition: number; encoders: RowEncoders }) {
+    const { topics, partition, encoders } = options;
+    this.partition = partition;
+    this.readingsTopic = topics.readings;
+    this.encoders = encoders;
+    this.aggregates = new TopicRecords(topics.aggregates, partition);
+    this.alerts = new TopicRecords(topics.alerts, partition);
+    this.deadLetters = new TopicRecords(topics.readingsDlq, partition);
+    this.state = new TopicRecords(topics.state, partition);
+    this.journal = new TopicRecords(topics.journal, partition);
+  }
+
+  /** nowMs: create time of the records, epoch ms. */
+  begin(nowMs: number): void {
+    this.nowMs = nowMs;
+    for (const topic of [this.aggregates, this.alerts, this.deadLetters, this.state, this.journal]) topic.begin(nowMs);
+  }
+
+  /** Copies the refused record into the dead letters, its bytes untouched. */
+  deadLetter(refused: RefusedRecord): void {
+    this.deadLetters.add(refused.key, refused.value, [
+      ['original-topic', this.readingsTopic],
+      ['failure-reason', refused.reason],
+      ['failure-stage', 'aggregator'],
+      ['timestamp', String(this.nowMs)],
+      ['attempt', '1'],
+      ['source-partition', String(this.partition)],
+      ['source-offset', String(refused.offset)],
+    ]);
+  }
+
+  /** Adds what the fold put out and where it stands; returns all batches of the transaction. */
+  finish(output: FoldOutput, marks: { progress: Progress; journal: JournalEntry; settings?: SettingsRecord }): EncodedRecords[] {
+    for (const row of output.aggregates) this.aggregates.add(Buffer.from(row.deviceId), this.encoders.aggregate(row));
+    for (const alert of output.alerts) this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert));
+    // Tombstones go first: a device may have been forgotten and seen again in the same slice.
+    for (const deviceId of output.forgottenDevices) this.state.add(Buffer.from(deviceId), null);
+    for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), encodeDeviceState(device));
+    if (marks.settings !== undefined) this.state.add(Buffer.from(SETTINGS_KEY), encodeJson(marks.settings));
+    this.state.add(Buffer.from(PROGRESS_KEY), encodeJson(marks.progress));
+    this.journal.add(null, encodeJson(marks.journal));
+    return [this.aggregates, this.alerts, this.deadLetters, this.state, this.journal].flatMap((topic) => topic.take());
+  }
+}
