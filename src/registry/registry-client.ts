@@ -1,4 +1,5 @@
-import apiModule from '@kafkajs/confluent-schema-registry/dist/api/index.js';
+import { createRequire } from 'node:module';
+import type { SchemaRegistryAPIClientArgs } from '@kafkajs/confluent-schema-registry/dist/api/index.js';
 import { IngotError } from '../errors.ts';
 import type { Compatibility } from './our-schemas.ts';
 
@@ -54,45 +55,61 @@ interface RegistryApi {
   };
 }
 
+// Required, not imported: Node and the test runner do not agree on what the default import of this CommonJS module is.
+const { default: createApi } = createRequire(import.meta.url)('@kafkajs/confluent-schema-registry/dist/api/index.js') as {
+  default: (options: SchemaRegistryAPIClientArgs) => RegistryApi;
+};
+
 /** Connects to nothing yet. */
 export function createSchemaRegistry({ url, auth, requestTimeoutMs = REQUEST_TIMEOUT_MS }: RegistryOptions): SchemaRegistry {
-  const api = apiModule.default({
+  const api = createApi({
     host: url.replace(/\/+$/, ''),
     clientId: 'ingot',
     // Who calls knows whether and how long to try again.
     retry: { retries: 0 },
     ...(auth === undefined ? {} : { auth: credentials(auth) }),
-  }) as unknown as RegistryApi;
+  });
   const call = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
     const response = await method({ ...parameters, signal: AbortSignal.timeout(requestTimeoutMs) }).catch((error: unknown) => {
       throw toIngotError(error, url);
     });
     return response.data();
   };
-  const registry: SchemaRegistry = {
+  const must = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
+    try {
+      return await call(method, parameters);
+    } catch (error) {
+      throw error instanceof NotFound ? unreachable(url, error.message, error) : error;
+    }
+  };
+  const subjects = async (): Promise<readonly string[]> => stringsOf(await must(api.Subject.all, {}), url);
+  const orNull = async <Value>(ask: () => Promise<Value>): Promise<Value | null> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof NotFound)) throw error;
+      // A wrong path or a proxy answers 404 as well, and taking that for "no such schema" would make dead letters of good records. Only
+      // a registry answers this question.
+      await subjects();
+      return null;
+    }
+  };
+  return {
     url,
-    subjects: async () => stringsOf(await call(api.Subject.all, {}), url),
+    subjects,
     version: (subject, version) => orNull(async () => toRegistered(await call(api.Subject.version, { subject, version }), subject, url)),
     idOf: (subject, text) => orNull(async () => idIn(await call(api.Subject.registered, { subject, body: { schema: text } }), url)),
-    schemaOf: async (schemaId) => {
-      const found = await orNull(async () => schemaIn(await call(api.Schema.find, { id: schemaId }), url));
-      // A wrong path or a proxy answers 404 as well, and taking that for "no such schema" would make dead letters of good records. Only
-      // a registry answers the other question.
-      if (found === null) await registry.subjects();
-      return found;
-    },
-    compatibilityOf: (subject) =>
-      orNull(async () => field(await call(api.Subject.config, { subject }), 'compatibilityLevel', 'string', url) as string),
+    schemaOf: (schemaId) => orNull(async () => schemaIn(await call(api.Schema.find, { id: schemaId }), url)),
+    compatibilityOf: (subject) => orNull(async () => levelIn(await call(api.Subject.config, { subject }), url)),
     setCompatibility: async (subject, compatibility) => {
-      await call(api.Subject.updateConfig, { subject, body: { compatibility } });
+      await must(api.Subject.updateConfig, { subject, body: { compatibility } });
     },
     canFollow: async (subject, text) => {
       const verdict = await orNull(() => call(api.Subject.compatible, { subject, version: 'latest', body: { schema: text } }));
       return verdict === null || (field(verdict, 'is_compatible', 'boolean', url) as boolean);
     },
-    register: async (subject, text) => idIn(await call(api.Subject.register, { subject, body: { schema: text } }), url),
+    register: async (subject, text) => idIn(await must(api.Subject.register, { subject, body: { schema: text } }), url),
   };
-  return registry;
 }
 
 function credentials(auth: string): { username: string; password: string } {
@@ -100,17 +117,8 @@ function credentials(auth: string): { username: string; password: string } {
   return { username: auth.slice(0, colon), password: auth.slice(colon + 1) };
 }
 
-/** Thrown inside this file only, and caught by orNull. */
+/** Status 404. Thrown and caught inside this file. */
 class NotFound extends Error {}
-
-async function orNull<Value>(ask: () => Promise<Value>): Promise<Value | null> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof NotFound) return null;
-    throw error;
-  }
-}
 
 // The library's error has the HTTP status. It also has status 400 when no answer came at all (refused, reset, timed out).
 const NO_ANSWER = 400;
@@ -139,6 +147,10 @@ function field(answer: unknown, name: string, type: 'string' | 'number' | 'boole
 
 function idIn(answer: unknown, url: string): number {
   return field(answer, 'id', 'number', url) as number;
+}
+
+function levelIn(answer: unknown, url: string): string {
+  return field(answer, 'compatibilityLevel', 'string', url) as string;
 }
 
 function schemaIn(answer: unknown, url: string): { text: string; schemaType: string } {
