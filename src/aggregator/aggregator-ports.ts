@@ -10,17 +10,15 @@ export interface ReadingDecoder {
    * Decodes the bytes buffer[start, end). Never throws. `undecodable` is final for these bytes; an unknown schema has to be loaded first, and
    * then the same bytes are decoded again.
    */
-  decode(
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ):
-    | { readonly kind: 'reading'; readonly reading: Reading }
-    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-    | { readonly kind: 'undecodable' };
+  decode(buffer: Buffer, start: number, end: number): DecodedReading;
   /** Fetches a schema. Resolves also when the registry knows no such id: then `decode` says undecodable. Rejects when the registry is away. */
   load(schemaId: number): Promise<void>;
 }
+
+export type DecodedReading =
+  | { readonly kind: 'value'; readonly value: Reading }
+  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+  | { readonly kind: 'undecodable' };
 
 /** Rows into the wire format. Each call returns a view that the next one overwrites. */
 export interface RowEncoders {

@@ -199,8 +199,8 @@ export class PartitionRun {
     const { reader, fold } = this;
     const routed = routedReading(reader, this.context, this.partition);
     if (routed.kind === 'unknown_schema') return routed.schemaId;
-    if (routed.kind === 'reading') {
-      const outcome = fold.reading(reader.offset, reader.timestampMs, routed.reading);
+    if (routed.kind === 'value') {
+      const outcome = fold.reading(reader.offset, reader.timestampMs, routed.value);
       if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') this.deadLetter(outcome);
     } else {
       fold.reject(reader.offset, reader.timestampMs, routed.kind);

@@ -121,7 +121,7 @@ export async function restoreIdentities(
   for (;;) {
     await readRange(context.restore, { topic, partition }, { from, to: position }, (reader) => {
       const routed = routedReading(reader, context, partition);
-      if (routed.kind === 'reading') fold.restoreIdentity(routed.reading.identity, reader.offset, reader.timestampMs);
+      if (routed.kind === 'value') fold.restoreIdentity(routed.value.identity, reader.offset, reader.timestampMs);
       else if (routed.kind === 'unknown_schema') unknown.add(routed.schemaId);
     });
     if (unknown.size === 0) return;

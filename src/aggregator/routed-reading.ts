@@ -1,13 +1,8 @@
 import { murmur2, partitionOfHash } from '../core/murmur2.ts';
-import type { Reading } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
-import type { AggregatorContext } from './aggregator-ports.ts';
+import type { AggregatorContext, DecodedReading } from './aggregator-ports.ts';
 
-export type RoutedReading =
-  | { readonly kind: 'reading'; readonly reading: Reading }
-  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-  | { readonly kind: 'undecodable' }
-  | { readonly kind: 'misrouted' };
+export type RoutedReading = DecodedReading | { readonly kind: 'misrouted' };
 
 const UNDECODABLE: RoutedReading = { kind: 'undecodable' };
 const MISROUTED: RoutedReading = { kind: 'misrouted' };
@@ -21,9 +16,9 @@ export function routedReading(
   const { buffer, keyStart, keyEnd } = reader;
   if (reader.valueStart < 0) return UNDECODABLE;
   const decoded = context.decoder.decode(buffer, reader.valueStart, reader.valueEnd);
-  if (decoded.kind !== 'reading') return decoded.kind === 'undecodable' ? UNDECODABLE : decoded;
+  if (decoded.kind !== 'value') return decoded;
   if (keyStart < 0 || partitionOfHash(murmur2(buffer, keyStart, keyEnd), context.partitions) !== partition) return MISROUTED;
-  return keyEquals(buffer, keyStart, keyEnd, decoded.reading.deviceId) ? decoded : MISROUTED;
+  return keyEquals(buffer, keyStart, keyEnd, decoded.value.deviceId) ? decoded : MISROUTED;
 }
 
 /** Compares the key with the device id without making a string of it. */

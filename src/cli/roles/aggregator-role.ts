@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { type Aggregator, createAggregator } from '../../aggregator/aggregator.ts';
+import { DEFAULT_PACE, type WantedSettings } from '../../aggregator/aggregator-ports.ts';
+import { nameUuid } from '../../aggregator/name-uuid.ts';
+import { readRulesFile } from '../../config/rules-file.ts';
+import type { Config } from '../../config/settings-table.ts';
+import { highTemperatureRule } from '../../core/alert-rule.ts';
+import { FOLD_VERSION, type FoldSettings } from '../../core/fold-settings.ts';
+import { topicNames } from '../../kafka/topics.ts';
+import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
+import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
+import type { RoleSurroundings, RunningRole } from '../run-role.ts';
+import { connectLog, requireTopics } from './connect-log.ts';
+
+// Constructs the aggregator of this process from the configuration.
+
+/** Bounds of the state, and how far back duplicates are known. They are part of the settings record. */
+const OPEN_PARTS_PER_DEVICE_MAX = 64;
+const DEVICES_PER_PARTITION_MAX = 1_000_000;
+const DUPLICATE_OFFSETS = 65_536;
+
+const SESSION_TIMEOUT_MS = 10_000;
+/** A dead owner's open transaction holds read_committed readers back for at most this long. */
+const TRANSACTION_TIMEOUT_MS = 30_000;
+const INPUT_LONG_POLL_MS = 100;
+const INPUT_BYTES_PER_PARTITION = 1024 * 1024;
+const RESTORE_BYTES_PER_PARTITION = 4 * 1024 * 1024;
+
+/** What the fold is to run with, as the configuration says it. IngotError `CONFIG_INVALID` when the rules file is not valid. */
+export function foldSettings(config: Config): FoldSettings {
+  const { window, alerts } = config;
+  const rules =
+    alerts.rulesFile === null ? [highTemperatureRule(alerts.thresholdCelsius, alerts.deadbandCelsius)] : readRulesFile(alerts.rulesFile);
+  return {
+    windowSizeMs: window.sizeMs,
+    graceMs: window.graceMs,
+    idleMs: window.idleMs,
+    batchSize: window.batchSize,
+    skewMs: window.skewMs,
+    pastLimitMs: Number.isFinite(window.pastLimitMs) ? window.pastLimitMs : null,
+    openPartsPerDeviceMax: OPEN_PARTS_PER_DEVICE_MAX,
+    devicesPerPartitionMax: DEVICES_PER_PARTITION_MAX,
+    duplicateOffsets: DUPLICATE_OFFSETS,
+    rules,
+    foldVersion: FOLD_VERSION,
+  };
+}
+
+export function aggregatorGroupId(config: Config): string {
+  return config.kafka.groupId ?? `${config.kafka.topicPrefix}aggregator`;
+}
+
+export interface AggregatorRole extends RunningRole {
+  readonly aggregator: Aggregator;
+}
+
+/** Starts the aggregator. Rejects with what keeps it from starting; then nothing of it is left running. */
+export async function startAggregatorRole(surroundings: RoleSurroundings, options: { acceptLoss: boolean }): Promise<AggregatorRole> {
+  const { config, instance, health } = surroundings;
+  const { topicPrefix, clientId } = config.kafka;
+  const wanted: WantedSettings = { version: config.window.settingsVersion, startedAtMs: Date.now(), settings: foldSettings(config) };
+  const kafka = health.dependency('kafka');
+  const registry = health.dependency('registry');
+  const codecs = await openSchemaCodecs({
+    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: config.registry.autoRegister },
+    topicPrefix,
+    storeFile: join(config.instance.dataFolder, 'schemas-aggregator.json'),
+  });
+  const aggregates = await codecs.openEncoder(AGGREGATE_SCHEMA);
+  const alerts = await codecs.openEncoder(ALERT_SCHEMA);
+  registry.up();
+  const log = connectLog(config, `${clientId}-aggregator-${instance.id}`);
+  try {
+    const admin = log.admin();
+    const partitions = await requireTopics(admin, topicPrefix);
+    kafka.up();
+    const topics = topicNames(topicPrefix);
+    const groupId = aggregatorGroupId(config);
+    const aggregator = createAggregator({
+      groupId,
+      topics: {
+        readings: topics.readings,
+        aggregates: topics.aggregates,
+        alerts: topics.alerts,
+        readingsDlq: topics.readingDeadLetters,
+        state: topics.aggregatorState,
+        journal: topics.aggregatorJournal,
+      },
+      partitions,
+      wanted,
+      decoder: codecs.openDecoder(READING_SCHEMA),
+      encoders: { aggregate: (row) => aggregates.encode(row), alert: (alert) => alerts.encode(alert) },
+      uuid: nameUuid,
+      admin,
+      input: log.fetchLoop({
+        name: 'input',
+        maxWaitMs: INPUT_LONG_POLL_MS,
+        maxBytesPerPartition: INPUT_BYTES_PER_PARTITION,
+        isolation: 'committed',
+      }),
+      restore: log.fetchLoop({ name: 'restore', maxWaitMs: 1, maxBytesPerPartition: RESTORE_BYTES_PER_PARTITION, isolation: 'committed' }),
+      membership: log.membership({
+        groupId,
+        topic: topics.readings,
+        sessionTimeoutMs: SESSION_TIMEOUT_MS,
+        evictOwnClientId: instance.isExclusive,
+      }),
+      openLane: (partition) =>
+        log.transactionLane({ transactionalId: `${topicPrefix}aggregator-${partition}`, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS }),
+      acceptLoss: options.acceptLoss,
+      pace: DEFAULT_PACE,
+    });
+    await aggregator.start();
+    return {
+      aggregator,
+      ended: aggregator.failed.then((error) => Promise.reject(error)),
+      drainSteps: [
+        { name: 'aggregator', stop: (remainingMs) => aggregator.stop(remainingMs) },
+        { name: 'aggregator log', stop: () => log.close() },
+      ],
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+import type { Config } from '../../config/settings-table.ts';
+import { IngotError } from '../../errors.ts';
+import { createKafkaLog } from '../../kafka/kafka-log.ts';
+import type { LogAdmin, LogClient } from '../../kafka/log-port.ts';
+import { compareTopics, topicNames } from '../../kafka/topics.ts';
+
+/** The log that the configuration names. `clientId` is the whole client id. Connects when it is first used. */
+export function connectLog(config: Config, clientId: string): LogClient {
+  const { brokers, ssl, saslMechanism, saslUsername, saslPassword } = config.kafka;
+  const sasl =
+    saslMechanism === null ? {} : { sasl: { mechanism: saslMechanism, username: saslUsername ?? '', password: saslPassword ?? '' } };
+  return createKafkaLog({ brokers, clientId, ssl, ...sasl });
+}
+
+/**
+ * Makes sure that Ingot's topics are there and as it needs them; returns how many partitions they have.
+ * IngotErrors `TOPIC_MISSING`, `TOPIC_MISCONFIGURED`, `KAFKA_UNREACHABLE`.
+ */
+export async function requireTopics(admin: LogAdmin, topicPrefix: string): Promise<number> {
+  const names = Object.values(topicNames(topicPrefix));
+  const described = await admin.describeTopics(names);
+  const findings = compareTopics(topicPrefix, described).filter((finding) => finding.kind !== 'different');
+  if (findings.length > 0) {
+    const missing = findings.every((finding) => finding.kind === 'missing');
+    const lines = findings.map((finding) => `  - ${finding.topic}: ${finding.what}`).join('\n');
+    throw new IngotError(
+      missing ? 'TOPIC_MISSING' : 'TOPIC_MISCONFIGURED',
+      `Kafka's topics are not as Ingot needs them. ${missing ? "'ingot topics create' makes what is missing." : "See 'ingot topics describe'."}\n${lines}`,
+    );
+  }
+  return described.find((topic) => topic.name === topicNames(topicPrefix).readings)!.partitions;
+}

@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import type { AlertRule, Severity } from '../core/alert-rule.ts';
+import { IngotError } from '../errors.ts';
+import { parseDuration } from './duration.ts';
+
+// rules.yaml: the alert rules of an installation. It replaces the built-in rule. Everything that is wrong is said at once.
+
+const SEVERITIES: readonly Severity[] = ['INFO', 'WARNING', 'CRITICAL'];
+const RULE_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const RULES_MAX = 1_000;
+const KNOWN_FIELDS = new Set(['id', 'metric', 'above', 'below', 'deadband', 'for', 'offDelay', 'severity', 'unit', 'labels']);
+
+/** The rules of a file, sorted by id. IngotError `CONFIG_INVALID` with every problem. */
+export function readRulesFile(path: string): AlertRule[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new IngotError('CONFIG_INVALID', `RULES_FILE: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause });
+  }
+  const { rules, problems } = parseRules(text);
+  if (problems.length > 0) {
+    throw new IngotError(
+      'CONFIG_INVALID',
+      `RULES_FILE: ${path} is not valid; nothing was started.\n${problems.map((line) => `  - ${line}`).join('\n')}`,
+    );
+  }
+  return rules;
+}
+
+/** The same from the file's text; the rules are complete only when there are no problems. */
+export function parseRules(text: string): { rules: AlertRule[]; problems: string[] } {
+  let document: unknown;
+  try {
+    document = parse(text);
+  } catch (cause) {
+    return { rules: [], problems: [`it is not YAML: ${(cause as Error).message.split('\n')[0]}`] };
+  }
+  const list = isFields(document) ? document['rules'] : undefined;
+  if (!Array.isArray(list) || list.length > RULES_MAX) {
+    return { rules: [], problems: [`it must hold "rules", a list of at most ${RULES_MAX} rules`] };
+  }
+  const problems: string[] = [];
+  const rules = list.map((entry, index) => parseRule(entry, `rule ${index + 1}`, problems));
+  const ids = rules.map((rule) => rule.id);
+  for (const id of new Set(ids.filter((id, index) => ids.indexOf(id) !== index))) problems.push(`two rules have the id "${id}"`);
+  return { rules: rules.sort((a, b) => (a.id < b.id ? -1 : 1)), problems };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseRule(entry: unknown, place: string, problems: string[]): AlertRule {
+  const fields = isFields(entry) ? entry : {};
+  const at = typeof fields['id'] === 'string' ? `rule "${fields['id']}"` : place;
+  if (!isFields(entry)) problems.push(`${place}: it must be a mapping with id, metric, and above or below`);
+  for (const name of Object.keys(fields))
+    if (!KNOWN_FIELDS.has(name)) problems.push(`${at}: "${name}" is not known; allowed are ${[...KNOWN_FIELDS].join(', ')}`);
+  const direction = thresholdOf(fields, at, problems);
+  return {
+    id: textOf(fields, 'id', { at, problems, pattern: RULE_ID }),
+    version: 1,
+    metric: textOf(fields, 'metric', { at, problems, pattern: /^[^\p{Cc}]{1,128}$/u }),
+    ...direction,
+    deadband: numberOf(fields, 'deadband', { at, problems, fallback: 0, min: 0 }),
+    forMs: durationOf(fields, 'for', at, problems),
+    offDelayMs: durationOf(fields, 'offDelay', at, problems),
+    severity: severityOf(fields, at, problems),
+    unit: fields['unit'] === undefined ? '' : textOf(fields, 'unit', { at, problems, pattern: /^[^\p{Cc}]{0,32}$/u }),
+    labels: labelsOf(fields, at, problems),
+  };
+}
+
+function thresholdOf(fields: Fields, at: string, problems: string[]): Pick<AlertRule, 'direction' | 'threshold'> {
+  const { above, below } = fields;
+  if ((above === undefined) === (below === undefined)) problems.push(`${at}: give either "above" or "below"`);
+  const direction = above === undefined ? 'below' : 'above';
+  return { direction, threshold: numberOf(fields, direction, { at, problems, fallback: 0 }) };
+}
+
+interface FieldCheck {
+  readonly at: string;
+  readonly problems: string[];
+}
+
+function textOf(fields: Fields, name: string, { at, problems, pattern }: FieldCheck & { pattern: RegExp }): string {
+  const value = fields[name];
+  if (typeof value === 'string' && pattern.test(value)) return value;
+  problems.push(`${at}: "${name}" must be a text like ${pattern.source}, not ${JSON.stringify(value)}`);
+  return '';
+}
+
+function numberOf(fields: Fields, name: string, { at, problems, fallback, min }: FieldCheck & { fallback: number; min?: number }): number {
+  const value = fields[name];
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isFinite(value) && value >= (min ?? Number.NEGATIVE_INFINITY)) return value;
+  problems.push(`${at}: "${name}" must be a number${min === undefined ? '' : ` of at least ${min}`}, not ${JSON.stringify(value)}`);
+  return fallback;
+}
+
+function durationOf(fields: Fields, name: string, at: string, problems: string[]): number {
+  const value = fields[name];
+  if (value === undefined || value === 0) return 0;
+  const parsed = typeof value === 'string' ? parseDuration(value) : undefined;
+  if (parsed !== undefined) return parsed;
+  problems.push(`${at}: "${name}" must be a duration such as 250ms, 60s or 5m, not ${JSON.stringify(value)}`);
+  return 0;
+}
+
+function severityOf(fields: Fields, at: string, problems: string[]): Severity {
+  const value = fields['severity'] ?? 'CRITICAL';
+  const severity = SEVERITIES.find((candidate) => candidate === value);
+  if (severity === undefined) problems.push(`${at}: "severity" must be one of ${SEVERITIES.join(', ')}, not ${JSON.stringify(value)}`);
+  return severity ?? 'CRITICAL';
+}
+
+function labelsOf(fields: Fields, at: string, problems: string[]): Record<string, string> {
+  const value = fields['labels'] ?? {};
+  if (isFields(value) && Object.values(value).every((text) => typeof text === 'string')) return { ...value } as Record<string, string>;
+  problems.push(`${at}: "labels" must map names to texts, not ${JSON.stringify(value)}`);
+  return {};
+}
