@@ -23,15 +23,22 @@ export interface SchemaCodecs {
   openDecoder<Value>(schema: OurSchema<Value>): ValueDecoder<Value>;
 }
 
-export interface SchemaCodecsOptions {
-  readonly registry: { readonly url: string; readonly auth?: string | undefined; readonly autoRegister: boolean };
+interface StartOptions {
   readonly topicPrefix: string;
-  /** Where the copy of the schemas is kept; without it nothing is. */
-  readonly storeFile?: string;
+  /** Whether our schemas are registered when they are not there. */
+  readonly autoRegister: boolean;
   /** How long the start waits for the registry. */
   readonly deadlineMs?: number;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
+}
+
+export interface SchemaCodecsOptions extends StartOptions {
+  readonly url: string;
+  /** `user:password`. */
+  readonly auth?: string | undefined;
+  /** Where the copy of the schemas is kept; without it nothing is. */
+  readonly storeFile?: string;
 }
 
 const START_DEADLINE_MS = 60_000;
@@ -39,34 +46,36 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 3_000;
 
 /** Reads the copy on disk; does not connect. */
-export async function openSchemaCodecs(options: SchemaCodecsOptions): Promise<SchemaCodecs> {
-  const { url, auth } = options.registry;
-  const registry = createSchemaRegistry({ url, auth });
+export async function openSchemaCodecs({ url, auth, storeFile, ...options }: SchemaCodecsOptions): Promise<SchemaCodecs> {
   const store =
-    options.storeFile === undefined
-      ? NO_SCHEMA_STORE
-      : await openSchemaStore({ file: options.storeFile, registryUrl: url, onError: schemaStoreFailed });
+    storeFile === undefined ? NO_SCHEMA_STORE : await openSchemaStore({ file: storeFile, registryUrl: url, onError: schemaStoreFailed });
+  return startSchemaCodecs({ registry: createSchemaRegistry({ url, auth }), store, ...options });
+}
+
+interface Start extends StartOptions {
+  readonly registry: SchemaRegistry;
+  readonly store: SchemaStore;
+}
+
+/** The same with a registry and a copy at hand. */
+export function startSchemaCodecs(start: Start): SchemaCodecs {
+  const { registry, store } = start;
   return {
     registry,
     openEncoder: async (schema) => {
-      const schemaId = await startingId(subjectSchema(schema, options.topicPrefix), { registry, store, options });
+      const schemaId = await startingId(subjectSchema(schema, start.topicPrefix), start);
       return createEncoder({ schemaId, type: parseAvroType(schema.text) });
     },
     openDecoder: (schema) => createValueDecoder({ readerType: parseAvroType(schema.text), registry, store }),
   };
 }
 
-interface Start {
-  readonly registry: SchemaRegistry;
-  readonly store: SchemaStore;
-  readonly options: SchemaCodecsOptions;
-}
-
-async function startingId(target: SubjectSchema, { registry, store, options }: Start): Promise<number> {
-  const deadlineAtMs = performance.now() + (options.deadlineMs ?? START_DEADLINE_MS);
+async function startingId(target: SubjectSchema, start: Start): Promise<number> {
+  const { registry, store } = start;
+  const deadlineAtMs = performance.now() + (start.deadlineMs ?? START_DEADLINE_MS);
   for (let retryInMs = FIRST_RETRY_MS; ; retryInMs = Math.min(retryInMs * 2, LAST_RETRY_MS)) {
     try {
-      const schemaId = await (options.registry.autoRegister ? registerSchema(registry, target) : requireSchema(registry, target));
+      const schemaId = await (start.autoRegister ? registerSchema(registry, target) : requireSchema(registry, target));
       await store.keepId(target.subject, target.schema.text, schemaId);
       return schemaId;
     } catch (error) {
@@ -78,7 +87,7 @@ async function startingId(target: SubjectSchema, { registry, store, options }: S
       }
       if (performance.now() + retryInMs > deadlineAtMs) throw error;
       registryAwaited({ url: registry.url, error: error.message, retryInMs });
-      await sleep(retryInMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      await sleep(retryInMs, undefined, start.signal === undefined ? {} : { signal: start.signal });
     }
   }
 }
