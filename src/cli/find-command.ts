@@ -36,7 +36,7 @@ function unknownCommand(words: readonly string[], candidates: readonly CommandEn
   const typed = isNounKnown && second !== undefined ? `${first} ${second}` : first;
   const nearest =
     (second !== undefined && !second.startsWith('-') ? nearestName(`${first} ${second}`, names, 3) : undefined) ??
-    nearestName(first, new Set(names.map((name) => name.split(' ')[0]!)));
+    (isNounKnown ? undefined : nearestName(first, new Set(names.map((name) => name.split(' ')[0]!))));
   const also = isNounKnown ? ` There are: ${names.join(', ')}.` : " 'ingot --help' lists them all.";
   return new IngotError('USAGE', `There is no command '${typed}'.${nearest ? ` Did you mean 'ingot ${nearest}'?` : also}`);
 }
