@@ -140,6 +140,33 @@ export const ERROR_KINDS = {
     meaning:
       "A schema is not in the registry and may not be added on the fly. Run 'ingot schemas register', or set SCHEMA_AUTO_REGISTER=true.",
   },
+  // kafka, continued
+  TRANSACTION_IN_DOUBT: {
+    canRetry: true,
+    exitCode: 1,
+    meaning:
+      'A transaction call failed, so its outcome is unknown. A new transaction lane fences, and what was committed is read from the log.',
+  },
+  MEMBERSHIP_UNCONFIRMED: {
+    canRetry: true,
+    exitCode: 1,
+    meaning: 'The consumer group did not confirm our membership in time. Nothing is lost: the partition waits.',
+  },
+  MEMBERSHIP_ENDED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'The consumer group refused this member for good, for example for want of rights. See the cause in the message.',
+  },
+  OFFSETS_NOT_COMMITTED: {
+    canRetry: true,
+    exitCode: 1,
+    meaning: "The group's offsets could not be committed just now. They are for lag tools only; the position is in the state topic.",
+  },
+  TOPIC_NOT_CREATED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'Kafka refused to create a topic. The message has its reason; look at KAFKA_REPLICATION and the rights of this user.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
