@@ -1,0 +1,149 @@
+import { RecordsEncoder } from '../core/record-batch.ts';
+import type { EncodedRecords } from '../kafka/log-port.ts';
+import type { Delivery } from '../mqtt/delivery-port.ts';
+import type { Rejection } from './dead-letter.ts';
+
+/** A message on its way, and what becomes of it: a reading, or a dead letter when there is a rejection. */
+export interface InTransit {
+  readonly delivery: Delivery;
+  readonly rejection: Rejection | null;
+}
+
+/** One Kafka record to be. Key and value are copied when it is added to a batch. */
+export interface OutgoingRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array;
+  readonly headers?: readonly (readonly [string, string])[];
+  readonly from: InTransit;
+}
+
+/** The encoded records of one partition, and the messages that they were made of. */
+export interface BatchPart extends EncodedRecords {
+  readonly from: readonly InTransit[];
+}
+
+/** What goes to Kafka in one call: one part per partition. */
+export type Batch = readonly BatchPart[];
+
+/** A batch is complete when it has this many records or bytes, or when its first record has waited this long. */
+export interface BatchLimits {
+  readonly records: number;
+  readonly bytes: number;
+  readonly lingerMs: number;
+}
+
+/** Encodes the records of one partition of one topic, one batch after the other. */
+export class PartBuilder {
+  readonly #topic: string;
+  readonly #partition: number;
+  readonly #encoder = new RecordsEncoder(4096);
+  #from: InTransit[] = [];
+
+  constructor(topic: string, partition: number) {
+    this.#topic = topic;
+    this.#partition = partition;
+  }
+
+  get isEmpty(): boolean {
+    return this.#from.length === 0;
+  }
+
+  /** Returns the bytes added. */
+  add(record: OutgoingRecord): number {
+    const timestampMs = record.from.delivery.receivedAt;
+    if (this.#from.length === 0) this.#encoder.reset(timestampMs);
+    const before = this.#encoder.sizeBytes;
+    this.#encoder.add(record.key, record.value, timestampMs, record.headers);
+    this.#from.push(record.from);
+    return this.#encoder.sizeBytes - before;
+  }
+
+  /** What was added since the last call, as one part. */
+  take(): BatchPart {
+    const from = this.#from;
+    this.#from = [];
+    return {
+      topic: this.#topic,
+      partition: this.#partition,
+      records: this.#encoder.take(),
+      count: from.length,
+      baseTimestampMs: this.#encoder.baseTimestampMs,
+      from,
+    };
+  }
+}
+
+/**
+ * Collects records into batches. Bounded by what the source allows in flight. While a batch is being produced the next ones grow;
+ * so the slower Kafka is, the larger are the batches.
+ */
+export class Batcher {
+  readonly #limits: BatchLimits;
+  readonly #builders = new Map<string, PartBuilder[]>();
+  readonly #complete: Batch[] = [];
+  #filling: PartBuilder[] = [];
+  #records = 0;
+  #bytes = 0;
+  #lingerTimer: NodeJS.Timeout | undefined;
+  #isDue = false;
+  #isClosed = false;
+  #wake: (() => void) | null = null;
+
+  constructor(limits: BatchLimits) {
+    this.#limits = limits;
+  }
+
+  add(record: OutgoingRecord): void {
+    const builder = this.#builderOf(record.topic, record.partition);
+    if (builder.isEmpty) this.#filling.push(builder);
+    this.#bytes += builder.add(record);
+    this.#records++;
+    if (this.#records >= this.#limits.records || this.#bytes >= this.#limits.bytes) this.#seal();
+    else if (this.#records === 1) this.#lingerTimer = setTimeout(() => this.#markDue(), this.#limits.lingerMs);
+  }
+
+  /** The next batch as soon as one is complete; null after `close`, when everything was handed out. One caller at a time. */
+  async next(): Promise<Batch | null> {
+    for (;;) {
+      const batch = this.#complete.shift();
+      if (batch !== undefined) return batch;
+      if (this.#records > 0 && (this.#isDue || this.#isClosed)) this.#seal();
+      else if (this.#isClosed) return null;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Nothing waits any longer: what is there is handed out at once. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wakeUp();
+  }
+
+  #builderOf(topic: string, partition: number): PartBuilder {
+    let ofTopic = this.#builders.get(topic);
+    if (ofTopic === undefined) this.#builders.set(topic, (ofTopic = []));
+    return (ofTopic[partition] ??= new PartBuilder(topic, partition));
+  }
+
+  #seal(): void {
+    clearTimeout(this.#lingerTimer);
+    this.#complete.push(this.#filling.map((builder) => builder.take()));
+    this.#filling = [];
+    this.#records = 0;
+    this.#bytes = 0;
+    this.#isDue = false;
+    this.#wakeUp();
+  }
+
+  #markDue(): void {
+    this.#isDue = true;
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+}

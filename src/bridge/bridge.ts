@@ -1,0 +1,153 @@
+import { decodeReading } from '../core/decode-reading.ts';
+import { parseDeviceTopic } from '../core/device-topic.ts';
+import type { Reading } from '../core/reading.ts';
+import type { ProduceLane } from '../kafka/log-port.ts';
+import type { Delivery, DeliverySource } from '../mqtt/delivery-port.ts';
+import type { BridgeEvents } from '../ops/bridge-events.ts';
+import { type Batch, Batcher, type BatchLimits, type InTransit, type OutgoingRecord } from './batcher.ts';
+import { deadLetterOf, type Rejection } from './dead-letter.ts';
+import { DeviceRoutes } from './device-routes.ts';
+import { produceAll } from './produce-all.ts';
+import type { ReadingEncoder } from './reading-port.ts';
+
+export interface BridgeOptions {
+  readonly source: DeliverySource;
+  readonly lane: ProduceLane;
+  readonly encoder: ReadingEncoder;
+  readonly readingsTopic: string;
+  readonly deadLettersTopic: string;
+  /** Of both topics. */
+  readonly partitions: number;
+  readonly batch: BatchLimits;
+  readonly maxPayloadBytes: number;
+  readonly events: BridgeEvents;
+}
+
+/**
+ * MQTT to Kafka: receive, decode, encode, send, acknowledge. A message is acknowledged to the MQTT broker only after Kafka has its
+ * record or its dead letter; batches go one after the other, so the readings of a device stay in order.
+ */
+export class Bridge {
+  readonly #options: BridgeOptions;
+  readonly #batcher: Batcher;
+  readonly #routes: DeviceRoutes;
+  readonly #stopping = new AbortController();
+  #producing: Promise<void> = Promise.resolve();
+
+  constructor(options: BridgeOptions) {
+    this.#options = options;
+    this.#batcher = new Batcher(options.batch);
+    this.#routes = new DeviceRoutes(options.partitions);
+  }
+
+  /** Resolves when messages are being taken. `onFailed` is called when the bridge cannot go on: what is in flight stays unacknowledged. */
+  async start(onFailed: (error: unknown) => void): Promise<void> {
+    this.#producing = this.#produceBatches();
+    this.#producing.catch((error: unknown) => {
+      this.#options.source.hold();
+      if (!this.#stopping.signal.aborted) onFailed(error);
+    });
+    await this.#options.source.start((delivery) => this.#receive(delivery));
+  }
+
+  /** Takes nothing more, produces and acknowledges what was taken, disconnects. True when nothing was left behind at the deadline. */
+  async stop(deadlineMs: number): Promise<boolean> {
+    const { source, events } = this.#options;
+    const deadlineAt = performance.now() + deadlineMs;
+    source.hold();
+    this.#batcher.close();
+    await Promise.race([this.#producing.catch(() => {}), afterMs(deadlineMs)]);
+    this.#stopping.abort();
+    const isDrained = events.ledger().inFlight === 0;
+    await source.close(Math.max(LAST_WORDS_MS, deadlineAt - performance.now()));
+    if (isDrained) events.drained();
+    else events.notDrained();
+    return isDrained;
+  }
+
+  #receive(delivery: Delivery): void {
+    const { events } = this.#options;
+    events.messageReceived(delivery.qos);
+    if (delivery.retain) {
+      // An old value that is sent to every new subscriber: a restart would ingest it again.
+      events.retainedIgnored();
+      delivery.ack();
+      return;
+    }
+    const outcome = decodeReading(delivery, this.#options.maxPayloadBytes);
+    if (outcome.kind === 'rejected') {
+      events.messageRejected(outcome.reason, outcome.detail);
+      this.#batcher.add(this.#deadLetterRecord({ delivery, rejection: outcome }, outcome));
+      return;
+    }
+    if (outcome.ignoredFields > 0) events.fieldsIgnored(outcome.ignoredFields);
+    this.#batcher.add(this.#readingRecord({ delivery, rejection: null }, outcome.reading));
+  }
+
+  async #produceBatches(): Promise<void> {
+    for (;;) {
+      const batch = await this.#batcher.next();
+      if (batch === null) return;
+      const delivered = await this.#produce(batch);
+      this.#acknowledge(delivered);
+    }
+  }
+
+  #produce(batch: Batch): Promise<readonly InTransit[]> {
+    const { lane, events } = this.#options;
+    return produceAll(batch, {
+      lane,
+      events,
+      recordOf: (message) => this.#recordOf(message),
+      asTooLarge: (message) => this.#asTooLarge(message),
+      excerptOf: (message) => this.#deadLetterRecord(message, message.rejection!, true),
+      signal: this.#stopping.signal,
+    });
+  }
+
+  #acknowledge(delivered: readonly InTransit[]): void {
+    const { events } = this.#options;
+    for (const { delivery, rejection } of delivered) {
+      if (rejection === null) events.readingProduced();
+      else events.deadLetterProduced(rejection.reason);
+      delivery.ack();
+    }
+    const oldest = delivered[0];
+    if (oldest !== undefined) events.batchAcknowledged(Date.now() - oldest.delivery.receivedAt);
+  }
+
+  /** The record of a message that was decoded before, made again. */
+  #recordOf(from: InTransit): OutgoingRecord {
+    const outcome = from.rejection ?? decodeReading(from.delivery, this.#options.maxPayloadBytes);
+    return 'reading' in outcome ? this.#readingRecord(from, outcome.reading) : this.#deadLetterRecord(from, outcome);
+  }
+
+  #asTooLarge({ delivery }: InTransit): InTransit {
+    const topic = parseDeviceTopic(delivery.topic);
+    const detail = `Kafka refused the reading of a payload of ${delivery.payload.length} bytes as too large`;
+    const rejection: Rejection = { reason: 'record_too_large', detail, deviceId: topic.ok ? topic.deviceId : null };
+    this.#options.events.messageRejected(rejection.reason, detail);
+    return { delivery, rejection };
+  }
+
+  #readingRecord(from: InTransit, reading: Reading): OutgoingRecord {
+    const { key, partition } = this.#routes.of(reading.deviceId);
+    return { topic: this.#options.readingsTopic, partition, key, value: this.#options.encoder.encode(reading), from };
+  }
+
+  #deadLetterRecord(from: InTransit, rejection: Rejection, asExcerpt = false): OutgoingRecord {
+    const { partitions, maxPayloadBytes, deadLettersTopic } = this.#options;
+    const isOverLimit = from.delivery.payload.length > maxPayloadBytes;
+    const letter = deadLetterOf(from.delivery, rejection, { partitions, asExcerpt: asExcerpt || isOverLimit });
+    return { topic: deadLettersTopic, ...letter, from };
+  }
+}
+
+/** PUBACKs that are ready and DISCONNECT are sent even when the deadline has passed. */
+const LAST_WORDS_MS = 500;
+
+function afterMs(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

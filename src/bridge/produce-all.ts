@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { IngotError } from '../errors.ts';
+import type { ProduceLane } from '../kafka/log-port.ts';
+import type { BridgeEvents } from '../ops/bridge-events.ts';
+import { type Batch, type BatchPart, type InTransit, type OutgoingRecord, PartBuilder } from './batcher.ts';
+
+export interface ProduceAllOptions {
+  readonly lane: ProduceLane;
+  readonly events: BridgeEvents;
+  /** Makes the record of a message again. Its value need only be valid until the next call. */
+  recordOf(message: InTransit): OutgoingRecord;
+  /** The message as a dead letter, because Kafka finds its reading too large. */
+  asTooLarge(message: InTransit): InTransit;
+  /** The dead letter of a message that cannot be kept whole. */
+  excerptOf(message: InTransit): OutgoingRecord;
+  /** Ends the waiting for a dead letter topic that refuses even an excerpt. */
+  readonly signal: AbortSignal;
+}
+
+const REFUSED_EXCERPT_RETRY_MS = 5_000;
+
+/**
+ * Sends a batch until the log has everything. What the log finds too large is taken apart until the record at fault stands alone;
+ * that one becomes a dead letter. Resolves with all messages, each with what has become of it.
+ * Rejects with IngotError `LANE_CLOSED`, or when `signal` aborts: then the messages must stay unacknowledged.
+ */
+export async function produceAll(batch: Batch, options: ProduceAllOptions): Promise<InTransit[]> {
+  try {
+    await options.lane.send(batch);
+    return batch.flatMap((part) => part.from);
+  } catch (error) {
+    if (!isTooLarge(error)) throw error;
+  }
+  // Some parts may have been appended: once more is a duplicate, which the fold removes; not at all would be a loss.
+  const produced: InTransit[] = [];
+  for (const piece of takeApart(batch, options)) {
+    produced.push(...(await (piece === null ? produceAsDeadLetter(batch[0]!.from[0]!, options) : produceAll(piece, options))));
+  }
+  return produced;
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof IngotError && error.code === 'RECORD_TOO_LARGE';
+}
+
+/** Parts one by one; one part in two halves, in order, so that the readings of a device stay in order; null for a single record. */
+function takeApart(batch: Batch, options: ProduceAllOptions): readonly (Batch | null)[] {
+  const [first] = batch;
+  if (batch.length > 1) return batch.map((part) => [part]);
+  if (first === undefined || first.from.length === 1) return [null];
+  const middle = first.from.length >> 1;
+  return [rebuild(first.from.slice(0, middle), options.recordOf), rebuild(first.from.slice(middle), options.recordOf)];
+}
+
+function rebuild(messages: readonly InTransit[], recordOf: (message: InTransit) => OutgoingRecord): BatchPart[] {
+  const builders = new Map<string, PartBuilder>();
+  for (const message of messages) {
+    const record = recordOf(message);
+    const name = `${record.topic}/${record.partition}`;
+    const builder = builders.get(name) ?? new PartBuilder(record.topic, record.partition);
+    builders.set(name, builder);
+    builder.add(record);
+  }
+  return [...builders.values()].map((builder) => builder.take());
+}
+
+/** A message whose record is too large alone: as a dead letter, and if that is too large as well, as an excerpt. */
+async function produceAsDeadLetter(message: InTransit, options: ProduceAllOptions): Promise<InTransit[]> {
+  if (message.rejection === null) return produceAll(rebuild([options.asTooLarge(message)], options.recordOf), options);
+  const excerpt = rebuild([message], options.excerptOf);
+  for (;;) {
+    try {
+      await options.lane.send(excerpt);
+      return [message];
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      options.events.deadLetterWithheld(excerpt[0]!.topic, (error as Error).message);
+      await sleep(REFUSED_EXCERPT_RETRY_MS, undefined, { signal: options.signal });
+    }
+  }
+}

@@ -1,0 +1,207 @@
+import { Counter, Gauge } from 'prom-client';
+import type { BridgeRejectReason } from '../core/outcome.ts';
+import { log } from './log.ts';
+import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';
+import { deadLettersTotal, dependencyUp, endToEndLatencySeconds } from './pipeline-metrics.ts';
+
+/**
+ * The bridge's part of the loss ledger, per message:
+ * received = produced + deadLettered + ignored + shed + inFlight. A redelivered message is received again.
+ */
+export interface BridgeLedger {
+  readonly received: number;
+  readonly produced: number;
+  readonly deadLettered: number;
+  /** Retained messages that the broker sent because we subscribed. */
+  readonly ignored: number;
+  /** Shed by a limit that the user set. */
+  readonly shed: number;
+  readonly inFlight: number;
+}
+
+export function isBalanced(ledger: BridgeLedger): boolean {
+  return ledger.received === ledger.produced + ledger.deadLettered + ledger.ignored + ledger.shed + ledger.inFlight;
+}
+
+type LedgerCounts = { -readonly [name in keyof BridgeLedger]: number };
+
+/** All bridges of this process; there is one, except in tests. The counters on the hot path are plain numbers, read when scraped. */
+const allBridges: BridgeEvents[] = [];
+
+function sum(count: (bridge: BridgeEvents) => number): number {
+  return allBridges.reduce((total, bridge) => total + count(bridge), 0);
+}
+
+new Counter({
+  name: `${METRIC_PREFIX}bridge_messages_received_total`,
+  help: 'Messages received over MQTT, redelivered ones again.',
+  labelNames: ['dialect'] as const,
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(
+      { dialect: 'native' },
+      sum((bridge) => bridge.ledger().received),
+    );
+  },
+});
+new Gauge({
+  name: `${METRIC_PREFIX}bridge_inflight_messages`,
+  help: 'Messages received that are not acknowledged yet.',
+  registers: [metricsRegistry],
+  collect() {
+    this.set(sum((bridge) => bridge.ledger().inFlight));
+  },
+});
+new Counter({
+  name: `${METRIC_PREFIX}readings_produced_total`,
+  help: 'Readings that Kafka has acknowledged.',
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(sum((bridge) => bridge.ledger().produced));
+  },
+});
+new Counter({
+  name: `${METRIC_PREFIX}bridge_messages_ignored_total`,
+  help: 'Retained messages that were not taken, because a restart would ingest old values again.',
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(sum((bridge) => bridge.ledger().ignored));
+  },
+});
+new Counter({
+  name: `${METRIC_PREFIX}bridge_messages_unprotected_total`,
+  help: 'Messages received at QoS 0: the MQTT broker may lose them.',
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(sum((bridge) => bridge.unprotected));
+  },
+});
+new Counter({
+  name: `${METRIC_PREFIX}bridge_fields_ignored_total`,
+  help: 'Fields of messages that are neither known nor numbers.',
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(sum((bridge) => bridge.ignoredFields));
+  },
+});
+const messagesRejectedTotal = new Counter({
+  name: `${METRIC_PREFIX}bridge_messages_rejected_total`,
+  help: 'Messages that the bridge refused, by reason.',
+  labelNames: ['reason'] as const,
+  registers: [metricsRegistry],
+});
+
+const bridgeLog = log('bridge');
+
+/** What can be observed of one bridge: one function per event. */
+export class BridgeEvents {
+  readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0 };
+  unprotected = 0;
+  ignoredFields = 0;
+
+  constructor() {
+    allBridges.push(this);
+  }
+
+  /** A copy of the counts as they are now. */
+  ledger(): BridgeLedger {
+    return { ...this.#counts };
+  }
+
+  messageReceived(qos: 0 | 1): void {
+    this.#counts.received++;
+    this.#counts.inFlight++;
+    if (qos === 0) this.unprotected++;
+  }
+
+  retainedIgnored(): void {
+    this.#counts.ignored++;
+    this.#counts.inFlight--;
+  }
+
+  fieldsIgnored(count: number): void {
+    this.ignoredFields += count;
+  }
+
+  messageRejected(reason: BridgeRejectReason, detail: string): void {
+    messagesRejectedTotal.inc({ reason });
+    bridgeLog.debug({ reason, detail }, 'message refused');
+  }
+
+  readingProduced(): void {
+    this.#counts.produced++;
+    this.#counts.inFlight--;
+  }
+
+  deadLetterProduced(reason: BridgeRejectReason): void {
+    this.#counts.deadLettered++;
+    this.#counts.inFlight--;
+    deadLettersTotal.inc({ stage: 'bridge', reason });
+  }
+
+  batchAcknowledged(oldestAgeMs: number): void {
+    endToEndLatencySeconds.observe({ stage: 'bridge' }, oldestAgeMs / 1000);
+  }
+
+  deadLetterWithheld(topic: string, detail: string): void {
+    bridgeLog.error(
+      { topic, detail },
+      'a dead letter cannot be written: nothing is acknowledged until it can. Check max.message.bytes of the topic',
+    );
+  }
+
+  started(topics: readonly string[]): void {
+    bridgeLog.info({ topics }, 'taking messages');
+  }
+
+  drained(): void {
+    bridgeLog.info({ ...this.#counts }, 'drained');
+  }
+
+  notDrained(): void {
+    bridgeLog.warn({ ...this.#counts }, 'ended with messages in flight; the MQTT broker will send them again');
+  }
+
+  mqttConnected(protocolVersion: number, isSessionPresent: boolean): void {
+    dependencyUp.set({ dependency: 'mqtt' }, 1);
+    bridgeLog.info({ protocolVersion, isSessionPresent }, 'connected to the MQTT broker');
+  }
+
+  mqttLost(unacknowledged: number): void {
+    dependencyUp.set({ dependency: 'mqtt' }, 0);
+    bridgeLog.warn({ unacknowledged }, 'lost the MQTT broker; what was not acknowledged comes again');
+  }
+
+  mqttFailed(message: string): void {
+    bridgeLog.warn({ message }, 'MQTT client');
+  }
+
+  mqttDisconnectedByBroker(reasonCode: number | undefined): void {
+    const isTakenOver = reasonCode === 0x8e;
+    bridgeLog.error(
+      { reasonCode },
+      isTakenOver ? 'another client uses our MQTT client id: give each bridge its own' : 'the MQTT broker ended the connection',
+    );
+  }
+
+  subscriptionGrantedBelow(topic: string, granted: number): void {
+    bridgeLog.warn({ topic, granted }, 'the MQTT broker grants a lower quality of service than asked for: messages are unprotected');
+  }
+
+  subscriptionRemoved(topics: readonly string[]): void {
+    bridgeLog.info({ topics }, 'unsubscribed what MQTT_TOPICS no longer names');
+  }
+
+  readingHeld(inFlight: number): void {
+    bridgeLog.debug({ inFlight }, 'limit of messages in flight reached: not reading from MQTT');
+  }
+
+  heldTooLong(heldMs: number): void {
+    bridgeLog.warn({ heldMs }, 'nothing could be acknowledged for too long: dropping the MQTT connection, its session keeps the messages');
+  }
+}
