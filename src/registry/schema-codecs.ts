@@ -33,10 +33,9 @@ interface StartOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface SchemaCodecsOptions extends StartOptions {
-  readonly url: string;
-  /** `user:password`. */
-  readonly auth?: string | undefined;
+export interface SchemaCodecsOptions extends Omit<StartOptions, 'autoRegister'> {
+  /** `auth` is `user:password`. */
+  readonly registry: { readonly url: string; readonly auth?: string | undefined; readonly autoRegister: boolean };
   /** Where the copy of the schemas is kept; without it nothing is. */
   readonly storeFile?: string;
 }
@@ -46,10 +45,11 @@ const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 3_000;
 
 /** Reads the copy on disk; does not connect. */
-export async function openSchemaCodecs({ url, auth, storeFile, ...options }: SchemaCodecsOptions): Promise<SchemaCodecs> {
+export async function openSchemaCodecs({ registry, storeFile, ...start }: SchemaCodecsOptions): Promise<SchemaCodecs> {
+  const { url, auth, autoRegister } = registry;
   const store =
     storeFile === undefined ? NO_SCHEMA_STORE : await openSchemaStore({ file: storeFile, registryUrl: url, onError: schemaStoreFailed });
-  return startSchemaCodecs({ registry: createSchemaRegistry({ url, auth }), store, ...options });
+  return startSchemaCodecs({ registry: createSchemaRegistry({ url, auth }), store, autoRegister, ...start });
 }
 
 interface Start extends StartOptions {
