@@ -1,4 +1,4 @@
-import { type AlertRule, isSameAlarm } from './alert-rule.ts';
+import type { AlertRule } from './alert-rule.ts';
 
 /** Everything the fold reads besides records. Immutable; a change is a step of its own in the log's journal. */
 export interface FoldSettings {
@@ -12,7 +12,7 @@ export interface FoldSettings {
   readonly pastLimitMs: number | null;
   readonly openPartsPerDeviceMax: number;
   readonly devicesPerPartitionMax: number;
-  /** How many offsets back a duplicate is recognised. */
+  /** How many offsets back a duplicate is recognised; 0 = not at all. */
   readonly duplicateOffsets: number;
   /** Sorted by id. */
   readonly rules: readonly AlertRule[];
@@ -38,7 +38,7 @@ export function changesWindows(older: FoldSettings, newer: FoldSettings): boolea
 export function withRuleVersions(older: readonly AlertRule[], newer: readonly AlertRule[]): AlertRule[] {
   return newer
     .map((rule) => {
-      const before = older.find((candidate) => isSameAlarm(candidate, rule));
+      const before = older.find((candidate) => candidate.id === rule.id);
       if (before === undefined) return rule;
       return { ...rule, version: isSameContent(before, rule) ? before.version : before.version + 1 };
     })

@@ -58,7 +58,8 @@ export class PartitionFold {
   private unitByRuleMetric: ReadonlyMap<string, string>;
   private readonly devices = new Map<string, DeviceState>();
   private readonly queue = new DueQueue();
-  private duplicates: DuplicateTable;
+  /** null when duplicates are not looked for. */
+  private duplicates: DuplicateTable | null;
   /** P, -1 before the first record. */
   private clock = -1;
 
@@ -70,7 +71,7 @@ export class PartitionFold {
     this.uuid = options.uuid;
     this.currentSettings = options.settings;
     this.unitByRuleMetric = unitsOfRules(options.settings.rules);
-    this.duplicates = new DuplicateTable(options.settings.duplicateOffsets);
+    this.duplicates = duplicateTable(options.settings);
   }
 
   /** P: the partition clock, epoch ms; -1 before the first record. */
@@ -124,11 +125,12 @@ export class PartitionFold {
 
   /** Whether a tick to clockMs would do anything. */
   hasDueBy(clockMs: number): boolean {
-    while (this.queue.peekMs() <= clockMs) {
+    const upToMs = Math.max(clockMs, this.clock);
+    while (this.queue.peekMs() <= upToMs) {
       const device = this.queue.take()!;
       const dueMs = deviceDueMs(device, this.currentSettings);
       this.queue.ensure(device, dueMs);
-      if (dueMs <= clockMs) return true;
+      if (dueMs <= upToMs) return true;
     }
     return false;
   }
@@ -144,7 +146,7 @@ export class PartitionFold {
     this.dropOrphanedAlerts(older.rules, newer.rules);
     this.currentSettings = newer;
     this.unitByRuleMetric = unitsOfRules(newer.rules);
-    if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = new DuplicateTable(newer.duplicateOffsets);
+    if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = duplicateTable(newer);
     this.queue.clear();
     for (const device of this.devices.values()) {
       device.queuedDueMs = Number.POSITIVE_INFINITY;
@@ -180,7 +182,7 @@ export class PartitionFold {
 
   /** Enters the identity of a record that lies before the restored position. */
   restoreIdentity(identity: number, offset: number, appendTimeMs: number): void {
-    if (identity !== 0) this.duplicates.isDuplicate(identity, offset, appendTimeMs);
+    if (identity !== 0) this.duplicates?.isDuplicate(identity, offset, appendTimeMs);
   }
 
   /** Every device, in no particular order. */
@@ -192,7 +194,7 @@ export class PartitionFold {
 
   private check(offset: number, appendTimeMs: number, reading: Reading): 'future' | 'ancient' | 'duplicate' | 'state_limit' | null {
     const { skewMs, pastLimitMs, devicesPerPartitionMax } = this.currentSettings;
-    const duplicate = reading.identity !== 0 && this.duplicates.isDuplicate(reading.identity, offset, appendTimeMs);
+    const duplicate = reading.identity !== 0 && this.duplicates?.isDuplicate(reading.identity, offset, appendTimeMs) === true;
     if (reading.eventTime > appendTimeMs + skewMs) return 'future';
     if (pastLimitMs !== null && reading.eventTime < appendTimeMs - pastLimitMs) return 'ancient';
     if (duplicate) return 'duplicate';
@@ -411,4 +413,8 @@ function unitsOfRules(rules: readonly AlertRule[]): ReadonlyMap<string, string> 
   const units = new Map<string, string>();
   for (const rule of rules) if (rule.unit !== '' && !units.has(rule.metric)) units.set(rule.metric, rule.unit);
   return units;
+}
+
+function duplicateTable({ duplicateOffsets }: FoldSettings): DuplicateTable | null {
+  return duplicateOffsets > 0 ? new DuplicateTable(duplicateOffsets) : null;
 }
