@@ -66,7 +66,7 @@ describe('the pieces of the oracle', () => {
     expect(partitionOfKey('21', 12)).toBe((-973932308 & 0x7fffffff) % 12);
   });
 
-  test('UUIDv5 gives the value of RFC 9562', () => {
+  test("UUIDv5 gives what Python's uuid.uuid5 gives", () => {
     expect(uuidV5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'www.example.com')).toBe('2ed6657d-e927-568b-95e1-2665a8aea6a2');
   });
 

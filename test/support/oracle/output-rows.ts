@@ -1,5 +1,5 @@
 // What a fold writes, row by row: the field names are exactly those of schemas/window-aggregate.avsc and schemas/alert.avsc
-// (test/property/oracle-parts.test.ts compares them). Times are epoch milliseconds.
+// (test/property/oracle-parts.test.ts compares them), the enums have all their symbols. Times are epoch milliseconds.
 
 import type { ReadingRejectReason } from '../../../src/core/outcome.ts';
 
@@ -20,7 +20,7 @@ export interface AggregateRow {
   firstTime: number;
   last: number;
   lastTime: number;
-  closedBy: 'TIME' | 'COUNT' | 'IDLE' | 'LATE';
+  closedBy: 'UNKNOWN' | 'TIME' | 'COUNT' | 'IDLE' | 'LATE';
   labels: Record<string, string>;
 }
 
@@ -30,6 +30,18 @@ export interface RecordRef {
   offset: number;
 }
 
+export type AlertTransition =
+  | 'UNKNOWN'
+  | 'RAISED'
+  | 'ESCALATED'
+  | 'DEESCALATED'
+  | 'REMINDER'
+  | 'ACKNOWLEDGED'
+  | 'SHELVED'
+  | 'UNSHELVED'
+  | 'RESOLVED'
+  | 'EXPIRED';
+
 export interface AlertRow {
   alertId: string;
   fingerprint: string;
@@ -38,8 +50,8 @@ export interface AlertRow {
   deviceId: string;
   metric: string;
   severity: string;
-  state: 'FIRING' | 'RESOLVED';
-  transition: 'RAISED' | 'RESOLVED' | 'EXPIRED';
+  state: 'UNKNOWN' | 'PENDING' | 'FIRING' | 'RESOLVED' | 'STALE';
+  transition: AlertTransition;
   value: number | null;
   peakValue: number | null;
   threshold: number;

@@ -34,19 +34,21 @@ function compareRows<Row extends AggregateRow | AlertRow>(
   format: (row: Row) => string,
 ): string | null {
   const isFaulty = (index: number) => {
-    const [wanted, row] = [expected[index], rows[index]];
+    const wanted = expected[index];
+    const row = rows[index];
     return !wanted || !row || differingFields(wanted, row).length > 0;
   };
   const length = Math.max(expected.length, rows.length);
   const at = Array.from({ length }, (_, index) => index).find(isFaulty);
   if (at === undefined) return null;
-  const [wanted, row] = [expected[at], rows[at]];
+  const wanted = expected[at];
+  const row = rows[at];
   const lines = [
     `  expected: ${wanted ? `${wanted.text} (line ${wanted.line})` : 'nothing more'}`,
     `  got:      ${row ? format(row) : 'nothing more'}`,
   ];
   if (wanted && row)
-    for (const [field, value, found] of differingFields(wanted, row)) lines.push(`  ${field}: expected ${value}, got ${found}`);
+    lines.push(...differingFields(wanted, row).map(([field, value, found]) => `  ${field}: expected ${value}, got ${found}`));
   return [...lines, '  all that came:', ...rows.map((each) => `    => ${format(each)}`)].join('\n');
 }
 
