@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { IngotError } from '../errors.ts';
@@ -7,11 +8,11 @@ import { InFlight } from './in-flight.ts';
 import type { SubscriptionMemory } from './subscription-file.ts';
 
 // The only file that knows the MQTT client (mqtt.js, pinned to 5.16.0). What it relies on beyond the documentation is in
-// test/contract/mqtt-client.test.ts:
+// test/contract/mqtt-client-fake.test.ts:
 // - Packets are handled strictly one at a time, and the next one only when handleMessage has called back.
 // - callback(error) sends no PUBACK and goes on to the next packet: that is what makes late acknowledgement fast.
 // - A callback that is kept stops reading the socket, so PINGRESP is not seen either.
-// - 'connect' is emitted later than the first PUBLISH of a kept session may be handled.
+// - Each connection has a stream of its own, in `client.stream` while its packets are handled.
 
 export interface MqttSourceOptions {
   readonly url: string;
@@ -237,6 +238,8 @@ export class MqttSource implements DeliverySource {
   #openStream(stream: Duplex): boolean {
     if (stream === this.#closedStream || stream.destroyed) return false;
     this.#stream = stream;
+    // A PUBACK is smaller than a segment: without this it would wait for the acknowledgement of the one before.
+    if (stream instanceof Socket) stream.setNoDelay(true);
     this.#inFlight.open(stream);
     stream.once('close', () => this.#onStreamClosed(stream));
     return true;

@@ -96,10 +96,9 @@ const messagesRejectedTotal = new Counter({
   registers: [metricsRegistry],
 });
 
-const bridgeLog = log('bridge');
-
 /** What can be observed of one bridge: one function per event. */
 export class BridgeEvents {
+  readonly #log = log('bridge');
   readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0 };
   unprotected = 0;
   ignoredFields = 0;
@@ -130,7 +129,7 @@ export class BridgeEvents {
 
   messageRejected(reason: BridgeRejectReason, detail: string): void {
     messagesRejectedTotal.inc({ reason });
-    bridgeLog.debug({ reason, detail }, 'message refused');
+    this.#log.debug({ reason, detail }, 'message refused');
   }
 
   readingProduced(): void {
@@ -149,59 +148,59 @@ export class BridgeEvents {
   }
 
   deadLetterWithheld(topic: string, detail: string): void {
-    bridgeLog.error(
+    this.#log.error(
       { topic, detail },
       'a dead letter cannot be written: nothing is acknowledged until it can. Check max.message.bytes of the topic',
     );
   }
 
   started(topics: readonly string[]): void {
-    bridgeLog.info({ topics }, 'taking messages');
+    this.#log.info({ topics }, 'taking messages');
   }
 
   drained(): void {
-    bridgeLog.info({ ...this.#counts }, 'drained');
+    this.#log.info({ ...this.#counts }, 'drained');
   }
 
   notDrained(): void {
-    bridgeLog.warn({ ...this.#counts }, 'ended with messages in flight; the MQTT broker will send them again');
+    this.#log.warn({ ...this.#counts }, 'ended with messages in flight; the MQTT broker will send them again');
   }
 
   mqttConnected(protocolVersion: number, isSessionPresent: boolean): void {
     dependencyUp.set({ dependency: 'mqtt' }, 1);
-    bridgeLog.info({ protocolVersion, isSessionPresent }, 'connected to the MQTT broker');
+    this.#log.info({ protocolVersion, isSessionPresent }, 'connected to the MQTT broker');
   }
 
   mqttLost(unacknowledged: number): void {
     dependencyUp.set({ dependency: 'mqtt' }, 0);
-    bridgeLog.warn({ unacknowledged }, 'lost the MQTT broker; what was not acknowledged comes again');
+    this.#log.warn({ unacknowledged }, 'lost the MQTT broker; what was not acknowledged comes again');
   }
 
   mqttFailed(message: string): void {
-    bridgeLog.warn({ message }, 'MQTT client');
+    this.#log.warn({ message }, 'MQTT client');
   }
 
   mqttDisconnectedByBroker(reasonCode: number | undefined): void {
     const isTakenOver = reasonCode === 0x8e;
-    bridgeLog.error(
+    this.#log.error(
       { reasonCode },
       isTakenOver ? 'another client uses our MQTT client id: give each bridge its own' : 'the MQTT broker ended the connection',
     );
   }
 
   subscriptionGrantedBelow(topic: string, granted: number): void {
-    bridgeLog.warn({ topic, granted }, 'the MQTT broker grants a lower quality of service than asked for: messages are unprotected');
+    this.#log.warn({ topic, granted }, 'the MQTT broker grants a lower quality of service than asked for: messages are unprotected');
   }
 
   subscriptionRemoved(topics: readonly string[]): void {
-    bridgeLog.info({ topics }, 'unsubscribed what MQTT_TOPICS no longer names');
+    this.#log.info({ topics }, 'unsubscribed what MQTT_TOPICS no longer names');
   }
 
   readingHeld(inFlight: number): void {
-    bridgeLog.debug({ inFlight }, 'limit of messages in flight reached: not reading from MQTT');
+    this.#log.debug({ inFlight }, 'limit of messages in flight reached: not reading from MQTT');
   }
 
   heldTooLong(heldMs: number): void {
-    bridgeLog.warn({ heldMs }, 'nothing could be acknowledged for too long: dropping the MQTT connection, its session keeps the messages');
+    this.#log.warn({ heldMs }, 'nothing could be acknowledged for too long: dropping the MQTT connection, its session keeps the messages');
   }
 }
