@@ -124,6 +124,11 @@ export interface TopicSpec {
 export interface LogAdmin {
   /** One entry per partition, in order. IngotError `TOPIC_MISSING` when there is no such topic. */
   watermarks(topic: string): Promise<readonly Watermarks[]>;
+  /**
+   * Per partition the offset of the first record appended at or after `timestampMs` (epoch ms), the high watermark where there is none.
+   * IngotError `TOPIC_MISSING` when there is no such topic.
+   */
+  offsetsAtTime(topic: string, timestampMs: number): Promise<readonly number[]>;
   /** Committed offset per partition; null where the group has none. */
   committedOffsets(groupId: string, topic: string): Promise<readonly (number | null)[]>;
   /** Descriptions of those of the named topics that exist. */
