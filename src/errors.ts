@@ -42,6 +42,11 @@ export const ERROR_KINDS = {
     meaning: 'A record batch is compressed, which this version does not read. Produce without compression.',
   },
   // cli and configuration
+  RECORD_GONE: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: "There is no record at this offset: retention deleted it, or it was never there. See 'ingot dlq list'.",
+  },
   USAGE: { canRetry: false, exitCode: 2, meaning: "The command line was not understood. See 'ingot COMMAND --help'." },
   CONFIG_INVALID: {
     canRetry: false,
