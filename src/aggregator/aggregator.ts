@@ -1,6 +1,7 @@
 import type { IngotError } from '../errors.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
+import type { PartitionStatus } from './partition-run.ts';
 import { PartitionTask } from './partition-task.ts';
 
 // The page: the group says which partitions are ours, each of them lives by itself, and what they have committed is told to the group so
@@ -16,8 +17,8 @@ export interface Aggregator {
   stop(deadlineMs: number): Promise<void>;
   /** Resolves with the error that made the aggregator give up; pending while it is well. */
   readonly failed: Promise<Error>;
-  /** Partitions that are ours and folding. */
-  runningPartitions(): readonly number[];
+  /** Every partition that is ours; null while it is being restored. */
+  partitions(): ReadonlyMap<number, PartitionStatus | null>;
   /** C as committed, of every partition that is ours and folding. */
   positions(): ReadonlyMap<number, number>;
 }
@@ -71,7 +72,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
   return {
     failed,
     positions,
-    runningPartitions: () => [...tasks.values()].filter((task) => task.isRunning).map((task) => task.partition),
+    partitions: () => new Map([...tasks].map(([partition, task]) => [partition, task.status()])),
     async start() {
       await context.membership.start({ onAssigned, onFailed: fail });
       scheduleOffsetCommit();
@@ -79,8 +80,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
     async stop(deadlineMs) {
       clearTimeout(offsetTimer);
       const deadline = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
-      const drained = new Map([...tasks].map(([partition, task]) => [partition, task]));
-      for (const task of drained.values()) release(task);
+      for (const task of tasks.values()) release(task);
       await Promise.race([Promise.all(leaving), deadline]);
       await context.membership.stop(Math.min(deadlineMs, 5_000));
     },

@@ -24,6 +24,15 @@ const SCHEMA_RETRY_MS = 1_000;
 /** A slice ends early when it has put out this many records, so that transactions stay bounded whatever the input does. */
 const OUTPUT_RECORDS_MAX = 50_000;
 
+/** One partition as the terminal and the page show it. */
+export interface PartitionStatus {
+  readonly devices: number;
+  readonly openParts: number;
+  readonly alertsFiring: number;
+  /** Records in the log that are not folded yet, as of the last answer. */
+  readonly lagRecords: number;
+}
+
 interface CommitExtras {
   readonly tick?: boolean;
   readonly settings?: SettingsRecord;
@@ -51,6 +60,8 @@ export class PartitionRun {
   /** Records folded since the last commit, and since when (performance.now()). */
   private pending = 0;
   private pendingSinceMs = 0;
+  /** When the bridge received the first reading of the slice; null before there is one. */
+  private oldestReceivedAtMs: number | null = null;
   private lagRecords = 0;
   /** Where ticks count from: the partition clock, and performance.now() when it was known to be right. */
   private clockBase: { readonly clockMs: number; readonly atMs: number };
@@ -87,8 +98,10 @@ export class PartitionRun {
     return this.committed;
   }
 
-  get deviceCount(): number {
-    return this.fold.deviceCount;
+  /** What is in memory now, and how far the log is ahead of it. Counts: not for the hot path. */
+  status(): PartitionStatus {
+    const { deviceCount: devices, openPartCount: openParts, raisedAlertCount: alertsFiring } = this.fold;
+    return { devices, openParts, alertsFiring, lagRecords: this.lagRecords };
   }
 
   /** Commits what the restore itself has to write. */
@@ -200,6 +213,7 @@ export class PartitionRun {
     const routed = routedReading(reader, this.context, this.partition);
     if (routed.kind === 'unknown_schema') return routed.schemaId;
     if (routed.kind === 'value') {
+      if (this.oldestReceivedAtMs === null) this.oldestReceivedAtMs = routed.value.receivedAt;
       const outcome = fold.reading(reader.offset, reader.timestampMs, routed.value);
       if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') this.deadLetter(outcome);
     } else {
@@ -271,6 +285,8 @@ export class PartitionRun {
     this.pending = 0;
     this.writer.begin(Date.now());
     events.transactionCommitted({ durationMs: performance.now() - startedAtMs, output });
+    if (this.oldestReceivedAtMs !== null) events.sliceDelivered(Date.now() - this.oldestReceivedAtMs);
+    this.oldestReceivedAtMs = null;
     this.onCommitting(false);
   }
 

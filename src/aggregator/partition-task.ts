@@ -4,7 +4,7 @@ import type { TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import { nextPhase, type PartitionPhase } from './partition-phase.ts';
-import { PartitionRun } from './partition-run.ts';
+import { PartitionRun, type PartitionStatus } from './partition-run.ts';
 import { restorePartition } from './restore-partition.ts';
 
 // One partition while it is ours: fence, restore, run; after any error all over again, because the truth is in the log.
@@ -56,8 +56,9 @@ export class PartitionTask {
     return this.current?.committedOffset ?? null;
   }
 
-  get isRunning(): boolean {
-    return this.phase === 'RUNNING' || this.phase === 'COMMITTING';
+  /** null while the partition is not running. */
+  status(): PartitionStatus | null {
+    return this.current?.status() ?? null;
   }
 
   start(): void {
@@ -129,7 +130,7 @@ export class PartitionTask {
     else await run.commitRestored(restored.toJournal);
     this.current = run;
     const durationMs = performance.now() - startedAtMs;
-    events.partitionRestored({ partition, devices: run.deviceCount, nextOffset: restored.position, durationMs });
+    events.partitionRestored({ partition, devices: run.status().devices, nextOffset: restored.position, durationMs });
     return run;
   }
 }

@@ -5,6 +5,7 @@ import {
   expire,
   fireTimer,
   hasTimer,
+  isRaised,
   judge,
   type NameToUuid,
   newAlertState,
@@ -85,6 +86,20 @@ export class PartitionFold {
 
   get deviceCount(): number {
     return this.devices.size;
+  }
+
+  /** Parts that are open now, over all devices. Counts them: not for the hot path. */
+  get openPartCount(): number {
+    let count = 0;
+    for (const device of this.devices.values()) count += device.openParts.length;
+    return count;
+  }
+
+  /** Alerts that are raised now, over all devices. Counts them: not for the hot path. */
+  get raisedAlertCount(): number {
+    let count = 0;
+    for (const device of this.devices.values()) for (const alert of device.alerts.values()) if (isRaised(alert)) count += 1;
+    return count;
   }
 
   /** Folds one decodable and rightly routed reading. Offsets must grow. */

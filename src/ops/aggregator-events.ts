@@ -3,6 +3,8 @@ import type { Alert } from '../core/alert-lifecycle.ts';
 import type { FoldOutput } from '../core/fold-output.ts';
 import { log } from './log.ts';
 import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';
+import { deadLettersTotal, endToEndLatencySeconds } from './pipeline-metrics.ts';
+import { RecentSamples } from './recent-samples.ts';
 
 // One function per observable event of the aggregator: its log line and its metrics together.
 
@@ -38,12 +40,6 @@ const transitions = new Counter({
   name: `${METRIC_PREFIX}alert_transitions_total`,
   help: 'Records written to alerts.',
   labelNames: ['rule', 'severity', 'transition'],
-  registers,
-});
-const deadLetters = new Counter({
-  name: `${METRIC_PREFIX}readings_dead_letters_total`,
-  help: 'Readings written to readings.dlq.',
-  labelNames: ['reason'],
   registers,
 });
 const transactionSeconds = new Histogram({
@@ -86,12 +82,25 @@ export interface AggregatorLedger {
   readonly windowsEmitted: number;
   readonly alertsRaised: number;
   readonly alertsEnded: number;
+  /** From the arrival at the bridge to the commit, for the oldest reading of each of the last transactions; null before the first. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number } | null;
 }
 
 const ledger = { consumed: 0, outcomes: {} as Record<string, number>, late: 0, windowsEmitted: 0, alertsRaised: 0, alertsEnded: 0 };
 
+const LATENCY_SAMPLES = 2_000;
+const latencies = new RecentSamples(LATENCY_SAMPLES);
+
 export function aggregatorLedger(): AggregatorLedger {
-  return { ...ledger, outcomes: { ...ledger.outcomes } };
+  const quantiles = latencies.quantiles([0.5, 0.99]);
+  const latencyMs = quantiles === null ? null : { p50: quantiles[0]!, p99: quantiles[1]! };
+  return { ...ledger, outcomes: { ...ledger.outcomes }, latencyMs };
+}
+
+/** A slice is committed: how long its oldest reading took since the bridge received it. */
+export function sliceDelivered(latencyMs: number): void {
+  endToEndLatencySeconds.observe({ stage: 'aggregator' }, Math.max(0, latencyMs) / 1000);
+  latencies.add(Math.max(0, latencyMs));
 }
 
 export function transactionCommitted(of: { durationMs: number; output: FoldOutput }): void {
@@ -103,7 +112,7 @@ export function transactionCommitted(of: { durationMs: number; output: FoldOutpu
     ledger.consumed += count;
     ledger.outcomes[outcome] = (ledger.outcomes[outcome] ?? 0) + count;
     if (outcome === 'duplicate') duplicates.inc(count);
-    else if (outcome !== 'counted' && outcome !== 'not_aggregatable') deadLetters.inc({ reason: outcome }, count);
+    else if (outcome !== 'counted' && outcome !== 'not_aggregatable') deadLettersTotal.inc({ stage: 'aggregator', reason: outcome }, count);
   }
   late.inc(counts.late);
   notJudged.inc(counts.notJudged);
