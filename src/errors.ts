@@ -172,6 +172,28 @@ export const ERROR_KINDS = {
     exitCode: 1,
     meaning: 'Kafka refused to create a topic. The message has its reason; look at KAFKA_REPLICATION and the rights of this user.',
   },
+  // sql
+  DATABASE_UNREACHABLE: {
+    canRetry: true,
+    exitCode: 3,
+    meaning:
+      'The database does not answer, is out of resources, or gave up a transaction. Check DATABASE_URL; the sink waits and tries again.',
+  },
+  DATABASE_REFUSED: {
+    canRetry: false,
+    exitCode: 3,
+    meaning: 'The database refused a statement or the login. Check the user, its password and its rights.',
+  },
+  ROW_REFUSED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'The database cannot store a row as it is. The sink puts it into the table rejected_rows and goes on.',
+  },
+  DATABASE_NEWER: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'The tables were made by a later version of Ingot. Run that version, or use another database.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
