@@ -56,3 +56,10 @@ export function highTemperatureRule(thresholdCelsius: number, deadbandCelsius: n
     labels: {},
   };
 }
+
+/** The unit of each metric that a rule names one for; the first rule by id decides. */
+export function unitsOfRules(rules: readonly AlertRule[]): ReadonlyMap<string, string> {
+  const units = new Map<string, string>();
+  for (const rule of rules) if (rule.unit !== '' && !units.has(rule.metric)) units.set(rule.metric, rule.unit);
+  return units;
+}

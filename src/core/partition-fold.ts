@@ -12,7 +12,7 @@ import {
   type Sample,
   type Transition,
 } from './alert-lifecycle.ts';
-import { type AlertRule, isSameAlarm } from './alert-rule.ts';
+import { type AlertRule, isSameAlarm, unitsOfRules } from './alert-rule.ts';
 import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
 import { DueQueue } from './due-queue.ts';
 import { DuplicateTable } from './duplicate-table.ts';
@@ -21,7 +21,7 @@ import { changesWindows, type FoldSettings, withRuleVersions } from './fold-sett
 import { hasMetric, OpenPart, partRows } from './open-part.ts';
 import type { ReadingOutcome } from './outcome.ts';
 
-import { type Reading, unitOf } from './reading.ts';
+import { metricValueOf, type Reading, unitOf } from './reading.ts';
 import { lastEndPassed, windowStartOf } from './tumbling-window.ts';
 import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
 
@@ -35,21 +35,6 @@ export interface PartitionFoldOptions {
   readonly settings: FoldSettings;
   readonly uuid: NameToUuid;
 }
-
-interface DuePart {
-  readonly dueMs: number;
-  readonly device: DeviceState;
-  readonly part: OpenPart;
-}
-
-interface DueTimer {
-  readonly dueMs: number;
-  readonly device: DeviceState;
-  readonly rule: AlertRule;
-  readonly alert: AlertState;
-}
-
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 export class PartitionFold {
   private readonly topic: string;
@@ -252,24 +237,18 @@ export class PartitionFold {
       }
     }
     this.closeDueParts(parts);
-    timers.sort((a, b) => a.dueMs - b.dueMs || compareText(a.device.deviceId, b.device.deviceId) || compareText(a.rule.id, b.rule.id));
+    timers.sort(byDueTime);
     for (const { device, rule, alert } of timers) this.write(device, rule, alert, fireTimer(alert));
     return dueDevices;
   }
 
   private closeDueParts(due: readonly DuePart[]): void {
-    const rows: { dueMs: number; row: WindowAggregate }[] = [];
+    const rows: DueRow[] = [];
     for (const { dueMs, device, part } of due) {
       if (!part.late) device.closedUpTo = Math.max(device.closedUpTo, part.end);
       for (const row of this.close(device, part, 'IDLE')) rows.push({ dueMs, row });
     }
-    rows.sort(
-      (a, b) =>
-        a.dueMs - b.dueMs ||
-        compareText(a.row.deviceId, b.row.deviceId) ||
-        compareText(a.row.metric, b.row.metric) ||
-        a.row.part - b.row.part,
-    );
+    rows.sort(byDueTimeOfRow);
     for (const { row } of rows) this.output.aggregates.push(row);
   }
 
@@ -352,9 +331,7 @@ export class PartitionFold {
   private closeAll(): void {
     const rows: WindowAggregate[] = [];
     for (const device of this.devices.values()) for (const part of [...device.openParts]) rows.push(...this.close(device, part, 'COUNT'));
-    rows.sort(
-      (a, b) => a.windowEnd - b.windowEnd || compareText(a.deviceId, b.deviceId) || compareText(a.metric, b.metric) || a.part - b.part,
-    );
+    rows.sort(byWindowEnd);
     this.emit(rows);
   }
 
@@ -415,19 +392,6 @@ function oldestPartOf(device: DeviceState): OpenPart {
   return device.openParts.reduce((oldest, part) =>
     part.start < oldest.start || (part.start === oldest.start && part.part < oldest.part) ? part : oldest,
   );
-}
-
-/** The value of a metric in a reading; null when it has none. */
-function metricValueOf(reading: Reading, metric: string): number | null {
-  if (unitOf(metric) !== '') return reading[metric as 'temperature'];
-  const value = reading.metrics[metric];
-  return typeof value === 'number' ? value : null;
-}
-
-function unitsOfRules(rules: readonly AlertRule[]): ReadonlyMap<string, string> {
-  const units = new Map<string, string>();
-  for (const rule of rules) if (rule.unit !== '' && !units.has(rule.metric)) units.set(rule.metric, rule.unit);
-  return units;
 }
 
 function duplicateTable({ duplicateOffsets }: FoldSettings): DuplicateTable | null {

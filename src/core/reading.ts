@@ -54,3 +54,10 @@ export function unitOf(metric: string): string {
 
 /** What a device id may look like: nothing that MQTT, a Kafka key, a log line or a file name would take for something else. */
 export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** The value of a metric in a reading; null when it has none. */
+export function metricValueOf(reading: Reading, metric: string): number | null {
+  if (unitOf(metric) !== '') return reading[metric as 'temperature'];
+  const value = reading.metrics[metric];
+  return typeof value === 'number' ? value : null;
+}
