@@ -16,6 +16,84 @@ export type CommandSection = (typeof COMMAND_SECTIONS)[number];
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'schemas list',
+    summary: 'Show the schemas in the registry, and how the files in schemas/ stand to them',
+    section: 'Look',
+    load: async () => (await import('./commands/schemas.ts')).schemasList,
+  },
+  {
+    name: 'schemas show',
+    summary: 'Print a schema as the registry has it',
+    section: 'Look',
+    load: async () => (await import('./commands/schemas.ts')).schemasShow,
+  },
+  {
+    name: 'schemas register',
+    summary: 'Register the files in schemas/',
+    section: 'Operate',
+    load: async () => (await import('./commands/schemas.ts')).schemasRegister,
+  },
+  {
+    name: 'schemas check',
+    summary: 'Check that the files in schemas/ can follow what the registry holds',
+    section: 'Operate',
+    load: async () => (await import('./commands/schemas.ts')).schemasCheck,
+  },
+  {
+    name: 'alerts tail',
+    summary: 'Subscribe to the alerts',
+    section: 'Look',
+    load: async () => (await import('./commands/alerts.ts')).alertsTail,
+  },
+  {
+    name: 'readings tail',
+    summary: 'Subscribe to the readings',
+    section: 'Look',
+    load: async () => (await import('./commands/readings.ts')).readingsTail,
+  },
+  {
+    name: 'aggregates tail',
+    summary: 'Subscribe to the closed windows',
+    section: 'Look',
+    load: async () => (await import('./commands/aggregates.ts')).aggregatesTail,
+  },
+  {
+    name: 'dlq list',
+    summary: 'List the dead letters',
+    section: 'Look',
+    load: async () => (await import('./commands/dlq.ts')).dlqList,
+  },
+  {
+    name: 'dlq show',
+    summary: 'Show one dead letter with its headers and payload',
+    section: 'Look',
+    load: async () => (await import('./commands/dlq.ts')).dlqShow,
+  },
+  {
+    name: 'topics list',
+    summary: 'Show the topics, and whether the broker has them as Ingot needs them',
+    section: 'Operate',
+    load: async () => (await import('./commands/topics.ts')).topicsList,
+  },
+  {
+    name: 'topics create',
+    summary: 'Create the topics that are missing',
+    section: 'Operate',
+    load: async () => (await import('./commands/topics.ts')).topicsCreate,
+  },
+  {
+    name: 'topics describe',
+    summary: 'Compare the settings of the topics with the table',
+    section: 'Operate',
+    load: async () => (await import('./commands/topics.ts')).topicsDescribe,
+  },
+  {
+    name: 'lag',
+    summary: 'Show how far each role is behind what it reads',
+    section: 'Operate',
+    load: async () => (await import('./commands/lag.ts')).lag,
+  },
+  {
     name: 'config print',
     summary: 'Show every setting, its value and where it came from',
     section: 'Operate',
