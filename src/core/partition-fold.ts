@@ -16,6 +16,7 @@ import { type AlertRule, isSameAlarm, unitsOfRules } from './alert-rule.ts';
 import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
 import { DueQueue } from './due-queue.ts';
 import { DuplicateTable } from './duplicate-table.ts';
+import { byDueTime, byDueTimeOfRow, byWindowEnd, compareText, type DuePart, type DueRow, type DueTimer } from './emission-order.ts';
 import { FoldOutbox, type FoldOutput } from './fold-output.ts';
 import { changesWindows, type FoldSettings, withRuleVersions } from './fold-settings.ts';
 import { hasMetric, OpenPart, partRows } from './open-part.ts';
