@@ -1,0 +1,26 @@
+import { describe, expect, test } from 'vitest';
+import { parseSince } from '../../../src/cli/tail/since.ts';
+
+const NOW_MS = Date.parse('2026-08-01T12:00:00Z');
+
+describe('--since', () => {
+  test.each([
+    ['10m', '2026-08-01T11:50:00Z'],
+    ['1h30m', '2026-08-01T10:30:00Z'],
+    ['2026-08-01T10:00:00Z', '2026-08-01T10:00:00Z'],
+    ['2026-08-01T10:00', '2026-08-01T10:00:00Z'],
+    ['2026-08-01T10:00:00+02:00', '2026-08-01T08:00:00Z'],
+    ['2026-08-01', '2026-08-01T00:00:00Z'],
+  ])('%s', (text, expected) => {
+    expect(parseSince(text, NOW_MS)).toEqual({ kind: 'time', timeMs: Date.parse(expected) });
+  });
+
+  test('words', () => {
+    expect(parseSince('beginning', NOW_MS)).toEqual({ kind: 'beginning' });
+    expect(parseSince('now', NOW_MS)).toEqual({ kind: 'now' });
+  });
+
+  test.each(['', '10', 'yesterday', '2026-13-01', '01/08/2026', '2026-08-01T25:00'])('%j is refused', (text) => {
+    expect(() => parseSince(text, NOW_MS)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+  });
+});
