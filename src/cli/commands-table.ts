@@ -16,6 +16,12 @@ export type CommandSection = (typeof COMMAND_SECTIONS)[number];
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'aggregate',
+    summary: 'Close windows, raise and resolve alerts, each exactly once',
+    section: 'Run',
+    load: async () => (await import('./commands/aggregate.ts')).aggregate,
+  },
+  {
     name: 'schemas list',
     summary: 'Show the schemas in the registry, and how the files in schemas/ stand to them',
     section: 'Look',

@@ -8,8 +8,8 @@ import { compareTopics, topicNames } from '../../kafka/topics.ts';
 export function connectLog(config: Config, clientId: string): LogClient {
   const { brokers, ssl, saslMechanism, saslUsername, saslPassword } = config.kafka;
   const sasl =
-    saslMechanism === null ? {} : { sasl: { mechanism: saslMechanism, username: saslUsername ?? '', password: saslPassword ?? '' } };
-  return createKafkaLog({ brokers, clientId, ssl, ...sasl });
+    saslMechanism === null ? undefined : { mechanism: saslMechanism, username: saslUsername ?? '', password: saslPassword ?? '' };
+  return createKafkaLog({ brokers, clientId, ssl, ...(sasl && { sasl }) });
 }
 
 /**
