@@ -1,0 +1,210 @@
+import { createRequire } from 'node:module';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { type KafkaConfig, type logCreator as LogCreator, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
+import { log } from '../ops/log.ts';
+
+// Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/kafkajs-behaviour.test.ts pins
+// what is relied on, so that another version cannot change it silently.
+
+/** How to reach Kafka; the same for each connection of the process. */
+export interface KafkaAddress {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly ssl?: boolean;
+  readonly sasl?: SASLOptions;
+}
+
+export interface RetrySettings {
+  readonly initialRetryTime: number;
+  readonly multiplier?: number;
+  readonly maxRetryTime: number;
+  readonly retries: number;
+}
+
+/** A request and its response in the library's terms. */
+export interface ProtocolCall<T> {
+  readonly request: object;
+  readonly response: {
+    readonly decode: (payload: Buffer) => Promise<{ payload: Buffer; clientSideThrottleTime: number }>;
+    readonly parse: (decoded: { payload: Buffer }) => Promise<T>;
+  };
+  readonly requestTimeout?: number;
+}
+
+export interface Broker {
+  readonly connectionPool: { send<T>(call: ProtocolCall<T>): Promise<T> };
+  describeGroups(request: { groupIds: readonly string[] }): Promise<{
+    groups: readonly { members: readonly { memberId: string; clientId: string }[] }[];
+  }>;
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
+}
+
+export interface Cluster {
+  connect(): Promise<void>;
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  /** Node id of the leader -> partitions. A partition that the metadata do not know is left out. */
+  findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>;
+  findBroker(which: { nodeId: string }): Promise<Broker>;
+  findGroupCoordinator(which: { groupId: string; coordinatorType?: number }): Promise<Broker & { isConnected(): boolean }>;
+}
+
+const requireInternal = createRequire(import.meta.url);
+const ClusterClass = requireInternal('kafkajs/src/cluster') as new (options: object) => Cluster;
+const createProducer = requireInternal('kafkajs/src/producer') as (options: object) => Producer;
+const { createLogger } = requireInternal('kafkajs/src/loggers') as { createLogger: (options: object) => object };
+const RequestQueue = requireInternal('kafkajs/src/network/requestQueue') as {
+  prototype: { pending: readonly unknown[]; scheduleCheckPendingRequests: () => void };
+};
+const fetchRequestV11 = requireInternal('kafkajs/src/protocol/requests/fetch/v11/request') as (request: FetchRequest) => object;
+
+/** The library re-arms a timer of 1 ms for ever on each connection, also when nothing is queued: 4 % of a CPU for 48 idle producers. */
+function stopIdleTimers(): void {
+  const schedule = RequestQueue.prototype.scheduleCheckPendingRequests;
+  RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleWhenPending(this: { pending: readonly unknown[] }) {
+    if (this.pending.length > 0) schedule.call(this);
+  };
+}
+stopIdleTimers();
+
+/** The library logs as an error what it then retries. Our own events tell what matters; its lines are for the deepest look. */
+export const quietLogCreator: LogCreator = () => (entry) => {
+  const { message, timestamp: _timestamp, logger: _logger, ...fields } = entry.log;
+  const target = log('kafkajs');
+  if (entry.level <= logLevel.WARN) target.debug(fields, `${entry.namespace}: ${message}`);
+  else target.trace(fields, `${entry.namespace}: ${message}`);
+};
+
+/** Connections that can be broken at once: a socket that is closed without an error leaves its requests pending for 30 s. */
+export class BreakableSockets {
+  readonly #sockets = new Set<Socket>();
+  #brokenBy: Error | null = null;
+
+  /** For the library's option `socketFactory`. */
+  readonly factory = (target: { host: string; port: number; ssl?: ConnectionOptions; onConnect: () => void }): Socket => {
+    if (this.#brokenBy !== null) throw this.#brokenBy;
+    const { host, port, ssl, onConnect } = target;
+    const serverName = isIP(host) ? {} : { servername: host };
+    const socket = ssl ? connectTls({ host, port, ...serverName, ...ssl }, onConnect) : connectTcp({ host, port }, onConnect);
+    socket.setKeepAlive(true, 60_000);
+    socket.setNoDelay(true);
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    return socket;
+  };
+
+  /** Breaks what is open and whatever would be opened later: each pending request rejects. */
+  destroy(error: Error): void {
+    this.#brokenBy = error;
+    for (const socket of this.#sockets) socket.destroy(error);
+  }
+}
+
+export interface ClusterHandle {
+  readonly cluster: Cluster;
+  /** Breaks all connections; calls under way and later ones reject. */
+  destroy(error: Error): void;
+}
+
+const CONNECTION_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const METADATA_MAX_AGE_MS = 300_000;
+
+const libraryLogger = createLogger({ level: logLevel.INFO, logCreator: quietLogCreator });
+
+/** Opens the library's view of the cluster, with connections of its own. Nothing is connected yet. */
+export function openCluster(address: KafkaAddress, retry: RetrySettings): ClusterHandle {
+  const sockets = new BreakableSockets();
+  const cluster = new ClusterClass({
+    logger: libraryLogger,
+    socketFactory: sockets.factory,
+    brokers: [...address.brokers],
+    ssl: address.ssl,
+    sasl: address.sasl,
+    clientId: address.clientId,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    enforceRequestTimeout: true,
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+    maxInFlightRequests: null,
+    retry,
+  });
+  // The producer takes its retry settings for InitProducerId from a property that the library forgets to set (5 retries from 300 ms).
+  Object.assign(cluster, { retry });
+  const destroy = (error: Error) => {
+    // The library's retries would go on against the broken sockets; these two stand at the beginning of each.
+    const refuse = () => Promise.reject(Object.assign(new Error(error.message), { retriable: false }));
+    Object.assign(cluster, { addMultipleTargetTopics: refuse, findGroupCoordinator: refuse });
+    sockets.destroy(error);
+  };
+  return { cluster, destroy };
+}
+
+/** The library asks for the coordinator before each transactional call; a connection that is still up answers for it here. */
+export function rememberCoordinators({ cluster }: ClusterHandle): void {
+  const find = cluster.findGroupCoordinator.bind(cluster);
+  const known = new Map<string, Awaited<ReturnType<Cluster['findGroupCoordinator']>>>();
+  cluster.findGroupCoordinator = async (which) => {
+    const key = `${which.coordinatorType ?? 0}:${which.groupId}`;
+    const coordinator = known.get(key);
+    if (coordinator?.isConnected() === true) return coordinator;
+    const found = await find(which);
+    known.set(key, found);
+    return found;
+  };
+}
+
+export interface ProducerOptions {
+  readonly idempotent: boolean;
+  readonly retry: RetrySettings;
+  readonly transactionalId?: string;
+  readonly transactionTimeout?: number;
+}
+
+/** The library's producer on connections that are ours to break. */
+export function createProducerOn({ cluster }: ClusterHandle, options: ProducerOptions): Producer {
+  return createProducer({ cluster, logger: libraryLogger, createPartitioner: Partitioners.DefaultPartitioner, ...options });
+}
+
+export interface FetchRequest {
+  readonly replicaId: -1;
+  readonly maxWaitTime: number;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  /** 0 reads everything, 1 what is committed. */
+  readonly isolationLevel: 0 | 1;
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }[];
+  }[];
+}
+
+/** Sends a Fetch v11 by the library's connection and gives the response undecoded. */
+export function sendFetch(broker: Broker, request: FetchRequest): Promise<Buffer> {
+  return broker.connectionPool.send({
+    request: fetchRequestV11(request),
+    response: {
+      decode: async (payload) => ({ payload, clientSideThrottleTime: payload.length < 4 ? 0 : payload.readInt32BE(0) }),
+      parse: async ({ payload }) => payload,
+    },
+    requestTimeout: request.maxWaitTime + REQUEST_TIMEOUT_MS,
+  });
+}
+
+/** Options of the library's public client for what runs on it: group membership and admin. */
+export function publicClientConfig(address: KafkaAddress, options: { retry: RetrySettings; sockets: BreakableSockets }): KafkaConfig {
+  return {
+    brokers: [...address.brokers],
+    clientId: address.clientId,
+    ...(address.ssl === undefined ? {} : { ssl: address.ssl }),
+    ...(address.sasl === undefined ? {} : { sasl: address.sasl }),
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    retry: options.retry,
+    socketFactory: options.sockets.factory as NonNullable<KafkaConfig['socketFactory']>,
+    logLevel: logLevel.INFO,
+    logCreator: quietLogCreator,
+  };
+}

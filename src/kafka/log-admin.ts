@@ -1,0 +1,152 @@
+import kafkajs, { type Admin } from 'kafkajs';
+import { IngotError } from '../errors.ts';
+import { withDeadline } from './deadline.ts';
+import { errorText, isUnknownTopicError } from './kafka-errors.ts';
+import { BreakableSockets, type KafkaAddress, publicClientConfig, type RetrySettings } from './kafkajs-internals.ts';
+import type { LogAdmin, TopicDescription, TopicSpec, Watermarks } from './log-port.ts';
+
+/** Few: whoever asks waits for the answer. */
+const RETRY: RetrySettings = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 4 };
+const CALL_DEADLINE_MS = 20_000;
+const CLOSE_DEADLINE_MS = 1_000;
+
+/** Questions about topics and groups, by the library's admin client. Connects with the first one. */
+export class KafkaLogAdmin implements LogAdmin {
+  readonly #address: KafkaAddress;
+  #open: { readonly admin: Admin; readonly sockets: BreakableSockets } | null = null;
+  #isClosed = false;
+
+  constructor(address: KafkaAddress) {
+    this.#address = { ...address, clientId: `${address.clientId}-admin` };
+  }
+
+  async watermarks(topic: string): Promise<readonly Watermarks[]> {
+    const rows = await this.#ask(async (admin) => {
+      await this.#requireTopic(admin, topic);
+      return await admin.fetchTopicOffsets(topic);
+    });
+    return rows
+      .toSorted((a, b) => a.partition - b.partition)
+      .map(({ low, high }) => ({ logStartOffset: Number(low), highWatermark: Number(high) }));
+  }
+
+  async offsetsAtTime(topic: string, timestampMs: number): Promise<readonly number[]> {
+    const rows = await this.#ask(async (admin) => {
+      await this.#requireTopic(admin, topic);
+      return await admin.fetchTopicOffsetsByTimestamp(topic, timestampMs);
+    });
+    return rows.toSorted((a, b) => a.partition - b.partition).map(({ offset }) => Number(offset));
+  }
+
+  async committedOffsets(groupId: string, topic: string): Promise<readonly (number | null)[]> {
+    const rows = await this.#ask(async (admin) => {
+      await this.#requireTopic(admin, topic);
+      const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] });
+      return offsets?.partitions ?? [];
+    });
+    return rows.toSorted((a, b) => a.partition - b.partition).map(({ offset }) => (Number(offset) < 0 ? null : Number(offset)));
+  }
+
+  async describeTopics(names: readonly string[]): Promise<readonly TopicDescription[]> {
+    return await this.#ask(async (admin) => {
+      const existing = new Set(await admin.listTopics());
+      const wanted = names.filter((name) => existing.has(name));
+      if (wanted.length === 0) return [];
+      const { topics } = await admin.fetchTopicMetadata({ topics: wanted });
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: false,
+        resources: wanted.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name })),
+      });
+      const configs = new Map(resources.map((resource) => [resource.resourceName, resource.configEntries]));
+      return topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.length,
+        replicationFactor: partitions[0]?.replicas.length ?? 0,
+        configs: new Map((configs.get(name) ?? []).map((entry) => [entry.configName, entry.configValue])),
+      }));
+    });
+  }
+
+  async createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]> {
+    return await this.#ask(async (admin) => {
+      const existing = new Set(await admin.listTopics());
+      const missing = specs.filter((spec) => !existing.has(spec.name));
+      const created: string[] = [];
+      for (const spec of missing) if (await createTopic(admin, spec)) created.push(spec.name);
+      return created;
+    });
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const open = this.#open;
+    this.#open = null;
+    if (open === null) return;
+    const onExpired = () => new Error('the admin client did not disconnect in time');
+    await withDeadline(open.admin.disconnect(), { ms: CLOSE_DEADLINE_MS, onExpired }).catch(() => undefined);
+    open.sockets.destroy(new Error('the admin client is closed'));
+  }
+
+  async #requireTopic(admin: Admin, topic: string): Promise<void> {
+    try {
+      await admin.fetchTopicMetadata({ topics: [topic] });
+    } catch (error) {
+      if (!isUnknownTopicError(error)) throw error;
+      throw new IngotError('TOPIC_MISSING', `there is no topic ${topic}. Create it with 'ingot topics create'.`);
+    }
+  }
+
+  /** IngotErrors pass; whatever else goes wrong means that Kafka did not answer as it should. */
+  async #ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
+    const { brokers } = this.#address;
+    const work = async () => await question(await this.#admin());
+    const onExpired = () => new Error(`no answer within ${CALL_DEADLINE_MS / 1000} s`);
+    try {
+      return await withDeadline(work(), { ms: CALL_DEADLINE_MS, onExpired });
+    } catch (error) {
+      if (error instanceof IngotError) throw error;
+      // The next question gets new connections.
+      this.#open?.sockets.destroy(new Error('the connection is replaced after a failed call'));
+      this.#open = null;
+      throw new IngotError('KAFKA_UNREACHABLE', `Kafka at ${brokers.join(', ')}: ${errorText(error)}. Check KAFKA_BROKERS.`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #admin(): Promise<Admin> {
+    if (this.#open === null) {
+      const sockets = new BreakableSockets();
+      const admin = new kafkajs.Kafka(publicClientConfig(this.#address, { retry: RETRY, sockets })).admin({ retry: RETRY });
+      this.#open = { admin, sockets };
+    }
+    await this.#open.admin.connect();
+    return this.#open.admin;
+  }
+}
+
+/** False when somebody else has created it meanwhile. */
+async function createTopic(admin: Admin, spec: TopicSpec): Promise<boolean> {
+  try {
+    return await admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic: spec.name,
+          numPartitions: spec.partitions,
+          replicationFactor: spec.replicationFactor,
+          configEntries: Object.entries(spec.configs).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+  } catch (error) {
+    const refusals = (error as { errors?: unknown }).errors;
+    if (!Array.isArray(refusals)) throw error;
+    const reasons = refusals.map((one) => (one instanceof Error ? one.message : String(one))).join('; ');
+    throw new IngotError('TOPIC_NOT_CREATED', `Kafka refused to create ${spec.name}: ${reasons}`, { cause: error });
+  }
+}

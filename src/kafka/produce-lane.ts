@@ -1,0 +1,154 @@
+import type { Producer } from 'kafkajs';
+import { IngotError } from '../errors.ts';
+import { produceGivenUp, produceRepeated } from '../ops/kafka-events.ts';
+import { backOffMs, pause, withDeadline } from './deadline.ts';
+import { errorText, isTooLargeError } from './kafka-errors.ts';
+import { type ClusterHandle, createProducerOn, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
+import type { EncodedRecords, ProduceLane } from './log-port.ts';
+import { asTopicMessages } from './pre-encoded-messages.ts';
+import { leaderOf, MAX_CALL_BYTES, planCalls, requireAllAnswered } from './send-plan.ts';
+
+export interface ProduceLaneOptions {
+  readonly name: string;
+  readonly acks: 'all' | 'leader' | 'none';
+}
+
+const ACKS = { all: -1, leader: 1, none: 0 } as const;
+
+/**
+ * Inside one producer the library repeats with the same sequence numbers, so that the broker removes duplicates: worth trying for
+ * as long as a broker needs to restart. It must be set: the "infinite retries" that the library documents are 5.
+ */
+const RETRY: RetrySettings = { initialRetryTime: 20, maxRetryTime: 1_000, retries: 15 };
+const CLUSTER_RETRY: RetrySettings = { initialRetryTime: 50, maxRetryTime: 500, retries: 3 };
+/** A call that takes longer hangs: the library's own limits are 30 s per request. */
+const CALL_DEADLINE_MS = 120_000;
+const BACK_OFF = { firstMs: 50, maxMs: 2_000 };
+
+/**
+ * One producer with one send in flight. After any rejected send the producer is thrown away and the records go to a new one: the
+ * library reuses sequence numbers after an error, and the broker would take new records for those it already has.
+ */
+export class KafkaProduceLane implements ProduceLane {
+  readonly #address: KafkaAddress;
+  readonly #options: ProduceLaneOptions;
+  readonly #closing = new AbortController();
+  #open: { readonly handle: ClusterHandle; readonly producer: Producer } | null = null;
+  #sending: Promise<void> | null = null;
+
+  constructor(address: KafkaAddress, options: ProduceLaneOptions) {
+    this.#address = { ...address, clientId: `${address.clientId}-${options.name}` };
+    this.#options = options;
+  }
+
+  async send(batches: readonly EncodedRecords[]): Promise<void> {
+    if (this.#closing.signal.aborted) throw this.#closedError();
+    if (this.#sending !== null) throw new IngotError('LANE_BUSY', `lane ${this.#options.name}: send was called while one was in flight`);
+    const sending = this.#sendUntilAcknowledged(batches.filter((batch) => batch.count > 0));
+    this.#sending = sending;
+    try {
+      await sending;
+    } finally {
+      this.#sending = null;
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    const sending = this.#sending;
+    if (sending !== null) {
+      const expired = () => new Error('the deadline for closing is over');
+      await withDeadline(sending, { ms: deadlineMs, onExpired: expired }).catch(() => undefined);
+    }
+    this.#closing.abort(this.#closedError());
+    this.#discardProducer(this.#closedError());
+    await sending?.catch(() => undefined);
+  }
+
+  async #sendUntilAcknowledged(batches: readonly EncodedRecords[]): Promise<void> {
+    const pending = new Set(batches);
+    let oneByOne = false;
+    for (let attempt = 1; pending.size > 0; attempt++) {
+      try {
+        await this.#sendPending(pending, oneByOne);
+      } catch (error) {
+        this.#discardProducer(new Error('the producer is replaced after a rejected send'));
+        if (this.#closing.signal.aborted) throw this.#closedError();
+        if (error instanceof IngotError && error.code === 'RECORD_TOO_LARGE') {
+          produceGivenUp({ lane: this.#options.name, reason: errorText(error) });
+          throw error;
+        }
+        if (isTooLargeError(error)) {
+          // The answer does not tell which partition: ask for each alone.
+          oneByOne = true;
+          continue;
+        }
+        const retryInMs = backOffMs(attempt, BACK_OFF);
+        produceRepeated({ lane: this.#options.name, attempt, retryInMs, error: errorText(error) });
+        await pause(retryInMs, this.#closing.signal);
+      }
+    }
+  }
+
+  /** Sends what is left, one leader after the other, and removes from `pending` what was acknowledged. */
+  async #sendPending(pending: Set<EncodedRecords>, oneByOne: boolean): Promise<void> {
+    const { handle, producer } = await this.#producer();
+    const topics = [...new Set([...pending].map((batch) => batch.topic))];
+    await this.#beforeDeadline(handle.cluster.addMultipleTargetTopics(topics));
+    const planned = planCalls([...pending], (batch) => leaderOf(handle.cluster, batch));
+    const calls = oneByOne ? planned.flat().map((batch) => [batch]) : planned;
+    for (const call of calls) {
+      await this.#sendCall(producer, call);
+      for (const batch of call) pending.delete(batch);
+    }
+  }
+
+  async #sendCall(producer: Producer, call: readonly EncodedRecords[]): Promise<void> {
+    const only = call.length === 1 ? call[0]! : null;
+    if (only !== null && only.records.length > MAX_CALL_BYTES) throw tooLarge(only, null);
+    const acks = ACKS[this.#options.acks];
+    try {
+      const answered = await this.#beforeDeadline(producer.sendBatch({ acks, topicMessages: asTopicMessages(call) }));
+      if (acks !== ACKS.none) requireAllAnswered(call, answered);
+    } catch (error) {
+      if (only !== null && isTooLargeError(error)) throw tooLarge(only, error);
+      throw error;
+    }
+  }
+
+  async #producer(): Promise<{ readonly handle: ClusterHandle; readonly producer: Producer }> {
+    if (this.#open !== null) return this.#open;
+    const handle = openCluster(this.#address, CLUSTER_RETRY);
+    // Idempotence needs acks=all; with less the user has chosen speed over certainty.
+    const producer = createProducerOn(handle, { idempotent: this.#options.acks === 'all', retry: RETRY });
+    this.#open = { handle, producer };
+    await this.#beforeDeadline(producer.connect());
+    return this.#open;
+  }
+
+  #beforeDeadline<T>(work: Promise<T>): Promise<T> {
+    const onExpired = () => new Error(`Kafka did not answer within ${CALL_DEADLINE_MS / 1000} s`);
+    return withDeadline(work, { ms: CALL_DEADLINE_MS, onExpired, signal: this.#closing.signal });
+  }
+
+  #discardProducer(reason: Error): void {
+    this.#open?.handle.destroy(reason);
+    this.#open = null;
+  }
+
+  #closedError(): IngotError {
+    return new IngotError('LANE_CLOSED', `lane ${this.#options.name} is closed`);
+  }
+}
+
+function tooLarge(batch: EncodedRecords, cause: unknown): IngotError {
+  const { topic, partition, count } = batch;
+  const what = count === 1 ? 'a record' : `a batch of ${count} records`;
+  return new IngotError('RECORD_TOO_LARGE', `${what} of ${batch.records.length} bytes is larger than ${topic}-${partition} accepts`, {
+    cause,
+    details: { topicPartition: { topic, partition }, count },
+  });
+}
