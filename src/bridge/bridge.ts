@@ -56,7 +56,7 @@ export class Bridge {
     const deadlineAt = performance.now() + deadlineMs;
     source.hold();
     this.#batcher.close();
-    await Promise.race([this.#producing.catch(() => {}), afterMs(deadlineMs)]);
+    await Promise.race([this.#producing.catch(() => {}), afterMs(deadlineMs - LAST_WORDS_MS)]);
     this.#stopping.abort();
     const isDrained = events.ledger().inFlight === 0;
     await source.close(Math.max(LAST_WORDS_MS, deadlineAt - performance.now()));
@@ -93,16 +93,21 @@ export class Bridge {
     }
   }
 
-  #produce(batch: Batch): Promise<readonly InTransit[]> {
+  async #produce(batch: Batch): Promise<readonly InTransit[]> {
     const { lane, events } = this.#options;
-    return produceAll(batch, {
-      lane,
-      events,
-      recordOf: (message) => this.#recordOf(message),
-      asTooLarge: (message) => this.#asTooLarge(message),
-      excerptOf: (message) => this.#deadLetterRecord(message, message.rejection!, true),
-      signal: this.#stopping.signal,
-    });
+    const silence = setTimeout(() => events.kafkaSilent(SILENCE_MS), SILENCE_MS);
+    try {
+      return await produceAll(batch, {
+        lane,
+        events,
+        recordOf: (message) => this.#recordOf(message),
+        asTooLarge: (message) => this.#asTooLarge(message),
+        excerptOf: (message) => this.#deadLetterRecord(message, message.rejection!, true),
+        signal: this.#stopping.signal,
+      });
+    } finally {
+      clearTimeout(silence);
+    }
   }
 
   #acknowledge(delivered: readonly InTransit[]): void {
@@ -143,7 +148,9 @@ export class Bridge {
   }
 }
 
-/** PUBACKs that are ready and DISCONNECT are sent even when the deadline has passed. */
+/** After this long without an acknowledgement the bridge says that Kafka is away. */
+const SILENCE_MS = 10_000;
+/** Of a deadline: for the PUBACKs that are ready, and DISCONNECT. */
 const LAST_WORDS_MS = 500;
 
 function afterMs(ms: number): Promise<void> {

@@ -16,6 +16,12 @@ export type CommandSection = (typeof COMMAND_SECTIONS)[number];
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'bridge',
+    summary: 'Take messages from MQTT and write them to Kafka as Avro',
+    section: 'Run',
+    load: async () => (await import('./commands/bridge.ts')).bridge,
+  },
+  {
     name: 'aggregate',
     summary: 'Close windows, raise and resolve alerts, each exactly once',
     section: 'Run',

@@ -1,8 +1,9 @@
 import { Counter, Gauge } from 'prom-client';
 import type { BridgeRejectReason } from '../core/outcome.ts';
+import type { Dependency } from './health.ts';
 import { log } from './log.ts';
 import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';
-import { deadLettersTotal, dependencyUp, endToEndLatencySeconds } from './pipeline-metrics.ts';
+import { deadLettersTotal, endToEndLatencySeconds } from './pipeline-metrics.ts';
 
 /**
  * The bridge's part of the loss ledger, per message:
@@ -103,7 +104,13 @@ export class BridgeEvents {
   unprotected = 0;
   ignoredFields = 0;
 
-  constructor() {
+  readonly #mqtt: Dependency | undefined;
+  readonly #kafka: Dependency | undefined;
+
+  /** Reports to `dependencies` whether the MQTT broker and Kafka answer. */
+  constructor(dependencies: { readonly mqtt?: Dependency; readonly kafka?: Dependency } = {}) {
+    this.#mqtt = dependencies.mqtt;
+    this.#kafka = dependencies.kafka;
     allBridges.push(this);
   }
 
@@ -145,6 +152,12 @@ export class BridgeEvents {
 
   batchAcknowledged(oldestAgeMs: number): void {
     endToEndLatencySeconds.observe({ stage: 'bridge' }, oldestAgeMs / 1000);
+    this.#kafka?.up();
+  }
+
+  /** The batch is tried again for as long as it takes; nothing is acknowledged meanwhile. */
+  kafkaSilent(silentMs: number): void {
+    this.#kafka?.down(`a batch was not acknowledged within ${silentMs} ms`);
   }
 
   deadLetterWithheld(topic: string, detail: string): void {
@@ -167,12 +180,12 @@ export class BridgeEvents {
   }
 
   mqttConnected(protocolVersion: number, isSessionPresent: boolean): void {
-    dependencyUp.set({ dependency: 'mqtt' }, 1);
+    this.#mqtt?.up();
     this.#log.info({ protocolVersion, isSessionPresent }, 'connected to the MQTT broker');
   }
 
   mqttLost(unacknowledged: number): void {
-    dependencyUp.set({ dependency: 'mqtt' }, 0);
+    this.#mqtt?.down('the connection was lost');
     this.#log.warn({ unacknowledged }, 'lost the MQTT broker; what was not acknowledged comes again');
   }
 

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
 import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';
 
 // Metrics that more than one stage counts in, each under its own label.
@@ -15,12 +15,5 @@ export const endToEndLatencySeconds = new Histogram({
   help: 'From the arrival at the bridge to the end of the stage, for the oldest reading of each batch.',
   labelNames: ['stage'] as const,
   buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
-  registers: [metricsRegistry],
-});
-
-export const dependencyUp = new Gauge({
-  name: `${METRIC_PREFIX}dependency_up`,
-  help: '1 while the dependency answers, 0 while it does not.',
-  labelNames: ['dependency'] as const,
   registers: [metricsRegistry],
 });

@@ -1,0 +1,34 @@
+import { defineCommand } from '../command.ts';
+import { startBridgeRole } from '../roles/bridge-role.ts';
+import { runRole } from '../run-role.ts';
+
+export const bridge = defineCommand({
+  description:
+    'Takes what devices publish over MQTT, checks it, and writes it to the readings topic as Avro, keyed by device. A message is acknowledged to the MQTT broker only after Kafka has its record, or its dead letter with the cause. The session at the MQTT broker is kept: what comes while no bridge runs is taken later, and what was not acknowledged comes again.',
+  flags: {},
+  settings: [
+    'MQTT_URL',
+    'MQTT_USERNAME',
+    'MQTT_PASSWORD',
+    'MQTT_TOPICS',
+    'MQTT_CLIENT_ID',
+    'KAFKA_BROKERS',
+    'KAFKA_TOPIC_PREFIX',
+    'KAFKA_ACKS',
+    'SCHEMA_REGISTRY_URL',
+    'SCHEMA_AUTO_REGISTER',
+    'BRIDGE_BATCH_RECORDS',
+    'BRIDGE_LINGER',
+    'BRIDGE_INFLIGHT_MESSAGES_MAX',
+    'MAX_PAYLOAD_BYTES',
+    'INSTANCE_ID',
+  ],
+  examples: [
+    { line: 'ingot bridge --mqtt-url mqtt://broker:1883 --kafka-brokers kafka:9092', shows: 'one bridge for all devices' },
+    {
+      line: "INSTANCE_ID=1 ingot bridge --mqtt-topics '$share/ingot/devices/+/telemetry'",
+      shows: 'one of several that share the load; the order of the readings of a device is given up',
+    },
+  ],
+  run: (context) => runRole(context, { role: 'bridge', start: startBridgeRole }),
+});

@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { Bridge } from '../../bridge/bridge.ts';
+import type { Config } from '../../config/settings-table.ts';
+import { topicNames } from '../../kafka/topics.ts';
+import { MqttSource } from '../../mqtt/mqtt-source.ts';
+import { subscriptionFile } from '../../mqtt/subscription-file.ts';
+import { BridgeEvents } from '../../ops/bridge-events.ts';
+import { READING_SCHEMA } from '../../registry/our-schemas.ts';
+import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
+import type { RoleSurroundings, RunningRole } from '../run-role.ts';
+import { connectLog, requireTopics } from './connect-log.ts';
+
+// Constructs the bridge of this process from the configuration.
+
+/** How long the start waits for the MQTT broker. Once started, the bridge waits for it for ever. */
+const MQTT_START_DEADLINE_MS = 30_000;
+const LANE_CLOSE_MS = 1_000;
+
+export interface BridgeRole extends RunningRole {
+  /** Its `ledger()` is the bridge's part of the loss ledger. */
+  readonly events: BridgeEvents;
+}
+
+/** Starts the bridge. Rejects with what keeps it from starting; then nothing of it is left running. */
+export async function startBridgeRole({ config, instance, health }: RoleSurroundings): Promise<BridgeRole> {
+  const { topicPrefix } = config.kafka;
+  const registry = health.dependency('registry');
+  const kafka = health.dependency('kafka');
+  const events = new BridgeEvents({ mqtt: health.dependency('mqtt'), kafka });
+  const codecs = await openSchemaCodecs({
+    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: config.registry.autoRegister },
+    topicPrefix,
+    storeFile: join(config.instance.dataFolder, 'schemas-bridge.json'),
+  });
+  const encoder = await codecs.openEncoder(READING_SCHEMA);
+  registry.up();
+  const log = connectLog(config, `${config.kafka.clientId}-bridge-${instance.id}`);
+  const lane = log.produceLane({ name: 'readings', acks: config.kafka.acks });
+  const source = mqttSource(config, { clientId: `${config.mqtt.clientId}-${instance.id}`, events });
+  const topics = topicNames(topicPrefix);
+  const failed = Promise.withResolvers<void>();
+  // A start that fails is reported by its own rejection.
+  failed.promise.catch(() => {});
+  try {
+    const partitions = await requireTopics(log.admin(), topicPrefix);
+    kafka.up();
+    const bridge = new Bridge({
+      source,
+      lane,
+      encoder,
+      readingsTopic: topics.readings,
+      deadLettersTopic: topics.bridgeDeadLetters,
+      partitions,
+      batch: { records: config.bridge.batchRecords, bytes: config.bridge.batchBytes, lingerMs: config.bridge.lingerMs },
+      maxPayloadBytes: config.bridge.maxPayloadBytes,
+      events,
+    });
+    await bridge.start(failed.reject);
+    events.started(config.mqtt.topics);
+    return {
+      events,
+      ended: failed.promise,
+      drainSteps: [
+        { name: 'bridge', stop: (remainingMs) => drain(bridge, remainingMs) },
+        { name: 'bridge lane', stop: () => lane.close(LANE_CLOSE_MS) },
+        { name: 'bridge log', stop: () => log.close() },
+      ],
+    };
+  } catch (error) {
+    await source.close(LANE_CLOSE_MS);
+    await lane.close(0);
+    await log.close();
+    throw error;
+  }
+}
+
+async function drain(bridge: Bridge, deadlineMs: number): Promise<void> {
+  if (!(await bridge.stop(deadlineMs))) throw new Error('messages in flight were left to the MQTT broker, which will send them again');
+}
+
+function mqttSource({ mqtt, bridge, instance }: Config, { clientId, events }: { clientId: string; events: BridgeEvents }): MqttSource {
+  return new MqttSource({
+    url: mqtt.url,
+    username: mqtt.username ?? undefined,
+    password: mqtt.password ?? undefined,
+    clientId,
+    topics: mqtt.topics,
+    qos: mqtt.qos === 0 ? 0 : 1,
+    receiveMaximum: mqtt.receiveMaximum,
+    maxInFlightMessages: bridge.inflightMessagesMax,
+    maxInFlightBytes: bridge.inflightBytesMax,
+    connectDeadlineMs: MQTT_START_DEADLINE_MS,
+    subscriptions: subscriptionFile(join(instance.dataFolder, `mqtt-subscriptions-${clientId}.json`)),
+    events,
+  });
+}
