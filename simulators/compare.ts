@@ -1,4 +1,5 @@
-import { type ExpectedEpisode, type ExpectedWindow, expectedAlerts, expectedWindows, type TruthRule, type Undecided } from './truth.ts';
+import { type ExpectedWindow, expectedAlerts, expectedWindows } from './truth.ts';
+import type { ExpectedEpisode, TruthRule } from './truth-alerts.ts';
 import type { TruthReading } from './truth-file.ts';
 
 // Compares what came out of the pipeline with what was sent. Pure: arrays in, a list of differences out.
@@ -228,7 +229,7 @@ interface Episode {
 function compareAlerts(readings: readonly TruthReading[], rules: readonly TruthRule[], rows: readonly ActualAlert[]): Verdict {
   const differences: Difference[] = [];
   const { episodes, undecided } = expectedAlerts(readings, rules);
-  const undecidedFrom = new Map(undecided.map((entry) => [subjectKey(entry.device, entry.ruleId), entry]));
+  const undecidedBySubject = Map.groupBy(undecided, ({ device, ruleId }) => subjectKey(device, ruleId));
   const found = groupBySubject(rows);
   let equal = 0;
   for (const episode of episodes) {
@@ -242,18 +243,14 @@ function compareAlerts(readings: readonly TruthReading[], rules: readonly TruthR
   let alertsUndecided = 0;
   for (const [key, rest] of found) {
     const [device = '', ruleId = ''] = key.split('\n');
-    const limit = undecidedFrom.get(key);
+    const ranges = undecidedBySubject.get(key) ?? [];
     for (const { raisedAt } of rest) {
-      if (isUndecided(limit, raisedAt)) alertsUndecided += 1;
+      if (ranges.some(({ fromMs, toMs }) => raisedAt >= fromMs && raisedAt <= toMs)) alertsUndecided += 1;
       else differences.push({ kind: 'alert_unexpected', device, text: `${nameOfAlert({ device, ruleId, raisedAt })} was not expected` });
     }
   }
   differences.push(...sequenceDifferences(rows));
   return { expected: episodes.length, equal, undecided: alertsUndecided, differences };
-}
-
-function isUndecided(limit: Undecided | undefined, raisedAt: number): boolean {
-  return limit !== undefined && raisedAt >= limit.fromMs;
 }
 
 /** Alerts by device and rule, in the order in which they were raised. */

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { type ActualAggregate, type ActualAlert, type Comparison, type ComparisonSettings, compare } from './compare.ts';
 import { duration, parseFlags, UsageError } from './settings.ts';
-import type { TruthRule } from './truth.ts';
+import type { TruthRule } from './truth-alerts.ts';
 import { readTruthFile } from './truth-file.ts';
 
 // `main.ts verify`: compares rows that somebody else has read from Kafka and decoded with a truth file. So the comparison shares no
