@@ -72,7 +72,7 @@ const otherSettings = new Gauge({
   registers,
 });
 
-const logger = log('aggregator');
+const logger = () => log('aggregator');
 
 /** What the aggregator of this process has done since its start: for the terminal and the page. */
 export interface AggregatorLedger {
@@ -126,7 +126,7 @@ function alertWritten(alert: Alert): void {
   transitions.inc({ rule: alert.ruleId, severity: alert.severity, transition: alert.transition });
   if (alert.transition === 'RAISED') ledger.alertsRaised += 1;
   else ledger.alertsEnded += 1;
-  logger.debug({ deviceId: alert.deviceId, rule: alert.ruleId, transition: alert.transition }, alert.summary);
+  logger().debug({ deviceId: alert.deviceId, rule: alert.ruleId, transition: alert.transition }, alert.summary);
 }
 
 export function partitionPosition(of: { partition: number; lagRecords: number; clockMs: number; nowMs: number }): void {
@@ -136,28 +136,28 @@ export function partitionPosition(of: { partition: number; lagRecords: number; c
 }
 
 export function partitionRestored(of: { partition: number; devices: number; nextOffset: number; durationMs: number }): void {
-  logger.info({ ...of, durationMs: Math.round(of.durationMs) }, 'partition restored');
+  logger().info({ ...of, durationMs: Math.round(of.durationMs) }, 'partition restored');
 }
 
 export function partitionReleased(partition: number): void {
   lag.remove({ partition: String(partition) });
   timeLag.remove({ partition: String(partition) });
-  logger.info({ partition }, 'partition released');
+  logger().info({ partition }, 'partition released');
 }
 
 export function partitionDied(partition: number, error: Error): void {
   deaths.inc();
-  logger.warn({ partition, error: error.message }, 'partition dropped; it is fenced and restored from the log');
+  logger().warn({ partition, error: error.message }, 'partition dropped; it is fenced and restored from the log');
 }
 
 export function settingsChanged(partition: number, settingsId: string): void {
   otherSettings.set({ partition: String(partition) }, 0);
-  logger.info({ partition, settingsId }, 'settings changed');
+  logger().info({ partition, settingsId }, 'settings changed');
 }
 
 export function settingsOverruled(partition: number, settingsId: string): void {
   otherSettings.set({ partition: String(partition) }, 1);
-  logger.warn(
+  logger().warn(
     { partition, settingsId },
     'other settings are in force: a process with a higher SETTINGS_VERSION or a later start brought them',
   );
@@ -165,13 +165,13 @@ export function settingsOverruled(partition: number, settingsId: string): void {
 
 export function schemaUnavailable(partition: number, schemaId: number, cause: unknown): void {
   const error = cause instanceof Error ? cause.message : String(cause);
-  logger.warn({ partition, schemaId, error }, 'the registry did not give a schema; the partition waits for it');
+  logger().warn({ partition, schemaId, error }, 'the registry did not give a schema; the partition waits for it');
 }
 
 export function lossAccepted(partition: number, lost: number): void {
-  logger.error({ partition, lost }, 'readings were deleted before they were folded; going on after the gap, as told');
+  logger().error({ partition, lost }, 'readings were deleted before they were folded; going on after the gap, as told');
 }
 
 export function offsetCommitFailed(error: Error): void {
-  logger.debug({ error: error.message }, 'offsets for lag tools were not committed; tried again in a moment');
+  logger().debug({ error: error.message }, 'offsets for lag tools were not committed; tried again in a moment');
 }
