@@ -14,6 +14,10 @@ export interface FleetOptions {
   readonly connectionsMax: number;
   /** Publishes without PUBACK, per connection. */
   readonly inFlightMax: number;
+  /** For the first CONNACK of each connection. */
+  readonly connectDeadlineMs: number;
+  /** For the farewell of each connection. */
+  readonly leaveDeadlineMs: number;
   /** Null: nobody wants the truth. */
   readonly truth: TruthWriter | null;
   /** Once per kind of trouble, for people. */
@@ -51,13 +55,11 @@ interface Lane {
   isReturning: boolean;
 }
 
-const CONNECT_DEADLINE_MS = 5_000;
 const CONNECTS_AT_ONCE = 50;
 const PACE_MS = 10;
 /** So many readings are written and published in one go before acknowledgements are handled. */
 const BATCH_MAX = 2_000;
 const DRAIN_DEADLINE_MS = 10_000;
-const LEAVE_DEADLINE_MS = 2_000;
 
 export class Fleet {
   readonly #options: FleetOptions;
@@ -109,14 +111,14 @@ export class Fleet {
     const [first, ...others] = this.#lanes;
     if (first === undefined) return;
     try {
-      await first.link.open(CONNECT_DEADLINE_MS);
+      await first.link.open(this.#options.connectDeadlineMs);
     } catch (error) {
       if (!isVersionRefusal(error)) throw error;
       this.#protocolVersion = 4;
-      await first.link.open(CONNECT_DEADLINE_MS);
+      await first.link.open(this.#options.connectDeadlineMs);
     }
     for (let at = 0; at < others.length; at += CONNECTS_AT_ONCE) {
-      await Promise.all(others.slice(at, at + CONNECTS_AT_ONCE).map((lane) => lane.link.open(CONNECT_DEADLINE_MS)));
+      await Promise.all(others.slice(at, at + CONNECTS_AT_ONCE).map((lane) => lane.link.open(this.#options.connectDeadlineMs)));
     }
   }
 
@@ -240,7 +242,7 @@ export class Fleet {
   #bringBack(lane: Lane): void {
     lane.isReturning = true;
     lane.link
-      .open(CONNECT_DEADLINE_MS)
+      .open(this.#options.connectDeadlineMs)
       .catch((error: Error) => {
         if (this.#isRunning) this.#options.warn(`a device could not come back: ${error.message}; trying again`);
       })
@@ -260,9 +262,9 @@ export class Fleet {
   async #leave(lane: Lane): Promise<void> {
     if (isShared(lane)) {
       const goodbyes = Promise.all(lane.members.map((member) => lane.link.say(member.feed.device, 'offline')));
-      await Promise.race([goodbyes, new Promise((resolve) => setTimeout(resolve, LEAVE_DEADLINE_MS).unref())]);
+      await Promise.race([goodbyes, new Promise((resolve) => setTimeout(resolve, this.#options.leaveDeadlineMs).unref())]);
     }
-    await lane.link.close(LEAVE_DEADLINE_MS);
+    await lane.link.close(this.#options.leaveDeadlineMs);
   }
 }
 

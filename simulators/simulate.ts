@@ -17,6 +17,8 @@ export interface Surroundings {
 /** One line of `--progress jsonl`. */
 export type ProgressEvent = { readonly event: 'started' | 'progress' | 'ended' } & FleetCounts;
 
+const CONNECT_DEADLINE_MS = 5_000;
+const LEAVE_DEADLINE_MS = 1_000;
 const PROGRESS_JSONL_MS = 1_000;
 const PROGRESS_TEXT_MS = 5_000;
 /** Readings of the past that the aggregator refuses unless it is told otherwise. */
@@ -96,6 +98,8 @@ function makeFleet(
     clientIdPrefix: `ingot-sim-${process.pid}`,
     connectionsMax: settings.connectionsMax,
     inFlightMax: settings.inFlightMax,
+    connectDeadlineMs: CONNECT_DEADLINE_MS,
+    leaveDeadlineMs: LEAVE_DEADLINE_MS,
     truth,
     warn: say,
   });
