@@ -1,7 +1,12 @@
-import { endOnUncaught, watchStopSignals } from '../ops/shutdown.ts';
-import { runCli } from './run-cli.ts';
+import { enableCompileCache } from 'node:module';
 
 // The program: connects the CLI to this process.
+
+// Stripping the types of all modules takes longer than most commands; the cache makes it a matter of the first start. It only
+// serves what is imported after this line.
+enableCompileCache();
+const { endOnUncaught, watchStopSignals } = await import('../ops/shutdown.ts');
+const { runCli } = await import('./run-cli.ts');
 
 endOnUncaught();
 const stopRequest = watchStopSignals();
