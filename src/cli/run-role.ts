@@ -32,44 +32,61 @@ export interface RoleOptions {
   start(surroundings: RoleSurroundings): Promise<RunningRole>;
 }
 
-/** Resolves with the exit code: 0 after a complete drain, 1 when the drain was not complete. Rejects with what the role failed with. */
+/**
+ * Resolves with the exit code: 0 after a complete drain, 1 when the drain was not complete. Rejects with what the role failed with; then
+ * too everything that was started has been ended.
+ */
 export async function runRole(context: Pick<CommandContext, 'config' | 'signal'>, { role, start }: RoleOptions): Promise<number> {
   const config = context.config();
-  const { dataFolder, id, shutdownTimeoutMs } = config.instance;
-  const instance = claimInstance({ dataFolder, role, configuredId: id });
+  const instance = claimInstance({ dataFolder: config.instance.dataFolder, role, configuredId: config.instance.id });
   const health = new Health();
   observeProcess({ version: PRODUCT_VERSION, role });
-  const server = await startHttpServer({
-    host: config.http.host,
-    port: config.http.port,
-    token: config.http.token,
-    routes: operationsRoutes(health),
-  });
   try {
-    const running = await start({ config, instance, health });
-    log(role).info({ instance: instance.id, version: PRODUCT_VERSION }, 'started');
-    const failure = await firstOf(running.ended, context.signal);
-    health.startDraining();
-    const failed = await drainInOrder(running.drainSteps, shutdownTimeoutMs);
-    if (failure) throw failure.error;
-    return failed.length === 0 ? 0 : 1;
+    const { host, port, token } = config.http;
+    const server = await startHttpServer({ host, port, token, routes: operationsRoutes(health) });
+    try {
+      return await serve(() => start({ config, instance, health }), { role, health, instance, signal: context.signal, config });
+    } finally {
+      await server.close(HTTP_CLOSE_MS);
+    }
   } finally {
-    await server.close(1_000);
     instance.release();
   }
 }
 
-/** Null after a signal or a good end. */
-async function firstOf(ended: Promise<void>, signal: AbortSignal): Promise<{ readonly error: unknown } | null> {
-  const { promise: stopped, resolve } = Promise.withResolvers<null>();
-  const onAbort = () => resolve(null);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
-  const end = ended.then(
-    () => null,
-    (error: unknown) => ({ error }),
-  );
-  const first = await Promise.race([end, stopped]);
-  signal.removeEventListener('abort', onAbort);
-  return first;
+const HTTP_CLOSE_MS = 1_000;
+
+interface Serving extends RoleSurroundings {
+  readonly role: string;
+  readonly signal: AbortSignal;
+}
+
+async function serve(start: () => Promise<RunningRole>, { role, health, instance, signal, config }: Serving): Promise<number> {
+  const stopped = whenAborted(signal);
+  const starting = start();
+  // A start may wait long for Kafka or the registry. What it has begun by then needs no drain: nothing was acknowledged.
+  const running = await Promise.race([starting, stopped]);
+  if (running === STOPPED) {
+    starting.catch(() => {});
+    log(role).warn('stopped before it had started');
+    return 0;
+  }
+  log(role).info({ instance: instance.id, version: PRODUCT_VERSION }, 'started');
+  const failure = await Promise.race([running.ended.then(goodEnd, failedEnd), stopped]);
+  health.startDraining();
+  const failed = await drainInOrder(running.drainSteps, config.instance.shutdownTimeoutMs);
+  if (failure !== STOPPED && failure !== null) throw failure.error;
+  return failed.length === 0 ? 0 : 1;
+}
+
+const goodEnd = () => null;
+const failedEnd = (error: unknown) => ({ error });
+
+const STOPPED = Symbol('stopped by a signal');
+
+function whenAborted(signal: AbortSignal): Promise<typeof STOPPED> {
+  const { promise, resolve } = Promise.withResolvers<typeof STOPPED>();
+  if (signal.aborted) resolve(STOPPED);
+  signal.addEventListener('abort', () => resolve(STOPPED), { once: true });
+  return promise;
 }
