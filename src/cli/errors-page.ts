@@ -18,7 +18,8 @@ const BRIDGE_REASONS: Readonly<Record<BridgeRejectReason, string>> = {
     '`ts` is not a whole number of milliseconds since 1970 between the years 2000 and 2200. The detail says what unit it looks like.',
   invalid_sequence: '`seq` is not a whole number from 0 that a double can hold exactly.',
   invalid_field: '`id`, `status`, `aggregatable` or `metrics` has the wrong type or is too long.',
-  invalid_metric: 'A metric is not a finite number: text, true, false, null and numbers beyond a double are refused, never converted.',
+  invalid_metric:
+    'A metric is not a finite number (text, true, false and null are refused, never converted), is given twice, or has a name that cannot be one.',
   metric_out_of_range: 'A common metric is outside of what a sensor can plausibly say.',
   no_metrics: 'The payload has neither a metric nor a status.',
   record_too_large: 'Kafka refused the record as too large (max.message.bytes of the topic).',
