@@ -26,7 +26,7 @@ export interface NumberFlag extends FlagBasics {
   readonly min?: number;
   readonly max?: number;
 }
-/** `--name` and `--no-name`; false when not given. */
+/** `--name` and `--no-name`; false when not given. With `default: true` --help shows `--no-name`, and `help` says what that does. */
 export interface BooleanFlag extends FlagBasics {
   readonly kind: 'boolean';
   readonly default?: boolean;

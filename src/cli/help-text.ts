@@ -59,7 +59,11 @@ function settingRows(command: Command): [string, string][] {
   const shown = new Set(command.settings ?? ['LOG_LEVEL']);
   return ALL_SETTINGS.filter(({ setting }) => shown.has(setting.variable)).map(({ setting }) => {
     const fallback = command.configDefaults?.[setting.variable] ?? setting.defaultText;
-    const flag = setting.isSecret ? setting.variable : `--${setting.flag ?? flagOfSetting(setting)}`;
+    const flag = setting.isSecret
+      ? setting.variable
+      : setting.flag
+        ? `--${setting.flag}, ${setting.variable}`
+        : `--${flagOfSetting(setting)}`;
     const remark = setting.isSecret ? ' (environment or file only)' : '';
     return [`    ${flag}`, `${setting.help}${remark}${fallback === null ? '' : ` (default ${fallback})`}`];
   });

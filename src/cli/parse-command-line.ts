@@ -12,7 +12,7 @@ import type { Command, FlagSpec, FlagTable } from './command.ts';
 export const GLOBAL_FLAGS = {
   help: { kind: 'boolean', short: 'h', help: 'Show this help.' },
   config: { kind: 'string', placeholder: 'FILE', help: 'Read settings from this YAML file (or INGOT_CONFIG).' },
-  color: { kind: 'boolean', default: true, help: 'Use colours on a terminal; --no-color or NO_COLOR turns them off.' },
+  color: { kind: 'boolean', default: true, help: 'Use no colours on a terminal, as with NO_COLOR.' },
 } as const satisfies FlagTable;
 
 export interface ParsedCommandLine {
