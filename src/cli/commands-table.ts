@@ -16,6 +16,12 @@ export type CommandSection = (typeof COMMAND_SECTIONS)[number];
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'simulate',
+    summary: 'Publish over MQTT what a fleet of devices would',
+    section: 'Run',
+    load: async () => (await import('./commands/simulate.ts')).simulate,
+  },
+  {
     name: 'bridge',
     summary: 'Take messages from MQTT and write them to Kafka as Avro',
     section: 'Run',
@@ -26,6 +32,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Close windows, raise and resolve alerts, each exactly once',
     section: 'Run',
     load: async () => (await import('./commands/aggregate.ts')).aggregate,
+  },
+  {
+    name: 'dashboard',
+    summary: 'Serve the page: devices, alerts, ledger',
+    section: 'Run',
+    load: async () => (await import('./commands/dashboard.ts')).dashboard,
   },
   {
     name: 'schemas list',
@@ -80,6 +92,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Show one dead letter with its headers and payload',
     section: 'Look',
     load: async () => (await import('./commands/dlq.ts')).dlqShow,
+  },
+  {
+    name: 'verify',
+    summary: 'Compare what came out with what the simulator sent',
+    section: 'Look',
+    load: async () => (await import('./commands/verify.ts')).verify,
   },
   {
     name: 'topics list',

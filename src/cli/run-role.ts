@@ -1,6 +1,6 @@
 import type { Config } from '../config/settings-table.ts';
 import { Health } from '../ops/health.ts';
-import { startHttpServer } from '../ops/http-server.ts';
+import { type HttpRoute, startHttpServer } from '../ops/http-server.ts';
 import { claimInstance, type InstanceClaim } from '../ops/instance-id.ts';
 import { log } from '../ops/log.ts';
 import { operationsRoutes } from '../ops/operations-routes.ts';
@@ -24,6 +24,8 @@ export interface RunningRole {
   readonly drainSteps: readonly DrainStep[];
   /** Settles when the role ends by itself; a rejection is what it failed with. Never settling is the normal case. */
   readonly ended: Promise<void>;
+  /** What the role answers over HTTP, besides health and metrics. */
+  readonly routes?: readonly HttpRoute[];
 }
 
 export interface RoleOptions {
@@ -45,7 +47,12 @@ export async function runRole(context: Pick<CommandContext, 'config' | 'signal'>
     const { host, port, token } = config.http;
     const server = await startHttpServer({ host, port, token, routes: operationsRoutes(health) });
     try {
-      return await serve(() => start({ config, instance, health }), { role, health, instance, signal: context.signal, config });
+      const startWithRoutes = async () => {
+        const running = await start({ config, instance, health });
+        server.addRoutes(running.routes ?? []);
+        return running;
+      };
+      return await serve(startWithRoutes, { role, health, instance, signal: context.signal, config });
     } finally {
       await server.close(HTTP_CLOSE_MS);
     }

@@ -27,6 +27,8 @@ export interface HttpServerOptions {
 export interface HttpServer {
   /** `http://127.0.0.1:7070`, without a slash at the end. */
   readonly url: string;
+  /** From now on these are answered too. */
+  addRoutes(routes: readonly HttpRoute[]): void;
   /** Stops listening, ends idle connections at once and the others at the deadline. Never rejects. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -38,13 +40,14 @@ const REQUEST_TIMEOUT_MS = 10_000;
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16 * 1024 });
   server.maxConnections = CONNECTIONS_MAX;
-  server.on('request', (request, response) => void answer(options, request, response));
+  const routes = [...options.routes];
+  server.on('request', (request, response) => void answer({ ...options, routes }, request, response));
   server.on('clientError', (_error, socket) => socket.destroy());
   await listen(server, options);
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
   log('http').info({ url }, 'listening');
-  return { url, close: (deadlineMs) => closeServer(server, deadlineMs) };
+  return { url, addRoutes: (more) => void routes.push(...more), close: (deadlineMs) => closeServer(server, deadlineMs) };
 }
 
 function listen(server: Server, { host, port }: HttpServerOptions): Promise<void> {
