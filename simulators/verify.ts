@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { type ActualAggregate, type ActualAlert, type Comparison, type ComparisonSettings, compare } from './compare.ts';
+import { type ActualAggregate, type ActualAlert, type Comparison, compare } from './compare.ts';
 import { duration, parseFlags, UsageError } from './settings.ts';
 import type { TruthRule } from './truth-alerts.ts';
-import { readTruthFile } from './truth-file.ts';
+import { readTruthFile, type TruthReading } from './truth-file.ts';
 
 // `main.ts verify`: compares rows that somebody else has read from Kafka and decoded with a truth file. So the comparison shares no
 // code with the pipeline, and whoever can read the topics can use it.
@@ -10,13 +10,18 @@ import { readTruthFile } from './truth-file.ts';
 // stdin, one JSON object a line: {"topic":"aggregates", ...WindowAggregate} or {"topic":"alerts", ...Alert}, times in epoch ms,
 // each partition in its order.
 
-export interface VerifySettings extends ComparisonSettings {
+const DEFAULT_WINDOW_SIZE_MS = 60_000;
+
+export interface VerifySettings {
   readonly truthPath: string;
+  /** Null: whatever most rows have. */
+  readonly windowSizeMs: number | null;
+  readonly rules: readonly TruthRule[];
   readonly show: number;
   readonly output: 'text' | 'json';
 }
 
-/** Flags: --truth FILE --window-size 10s --rules JSON [--show N] [--output text|json]. Throws UsageError. */
+/** Flags: --truth FILE [--window-size 10s] --rules JSON [--show N] [--output text|json]. Throws UsageError. */
 export function parseVerifySettings(argv: readonly string[]): VerifySettings {
   const flags = parseFlags(argv, ['truth', 'window-size', 'rules', 'show', 'output']);
   const truthPath = flags['truth'];
@@ -25,7 +30,8 @@ export function parseVerifySettings(argv: readonly string[]): VerifySettings {
   if (!Number.isInteger(show) || show < 0) throw new UsageError(`--show is '${flags['show']}'; allowed is a whole number`);
   const output = flags['output'] ?? 'text';
   if (output !== 'text' && output !== 'json') throw new UsageError(`--output is '${output}'; allowed is text or json`);
-  return { truthPath, windowSizeMs: duration(flags, 'window-size', 60_000), rules: parseRules(flags['rules'] ?? '[]'), show, output };
+  const windowSizeMs = flags['window-size'] === undefined ? null : duration(flags, 'window-size', 0);
+  return { truthPath, windowSizeMs, rules: parseRules(flags['rules'] ?? '[]'), show, output };
 }
 
 /** [{"id", "metric", "above" | "below", "deadband"?, "forMs"?, "offDelayMs"?}] */
@@ -52,15 +58,21 @@ function parseRules(text: string): readonly TruthRule[] {
 export async function verify(settings: VerifySettings, stdin: NodeJS.ReadableStream, stdout: NodeJS.WritableStream): Promise<number> {
   const runs = await readTruthFile(settings.truthPath);
   const rows = await readRows(stdin);
-  const comparison = compare(
-    runs.flatMap((run) => run.readings),
-    settings,
-    rows,
-  );
+  const readings = runs.flatMap((run) => run.readings);
+  const windowSizeMs = settings.windowSizeMs ?? windowSizeOf(rows.aggregates, readings);
+  const comparison = compare(readings, { windowSizeMs, rules: settings.rules }, rows);
   const text =
     settings.output === 'json' ? JSON.stringify(shortened(comparison, settings.show)) : comparisonText(comparison, settings.show);
   stdout.write(`${text}\n`);
   return comparison.differences.length === 0 ? 0 : 4;
+}
+
+/** The window size that most rows of our devices have. A row of another size is then a difference. */
+function windowSizeOf(rows: readonly ActualAggregate[], readings: readonly TruthReading[]): number {
+  const devices = new Set(readings.map((reading) => reading.device));
+  const own = rows.filter((row) => devices.has(row.deviceId));
+  const sizes = [...Map.groupBy(own, (row) => row.windowEnd - row.windowStart)].sort(([, a], [, b]) => b.length - a.length);
+  return sizes[0]?.[0] ?? DEFAULT_WINDOW_SIZE_MS;
 }
 
 /** What `--output json` prints: the first differences, and how many there are. */

@@ -63,6 +63,10 @@ describe('flags of verify', () => {
     });
   });
 
+  test('the window size may be left to the rows', () => {
+    expect(parseVerifySettings(['--truth', 't']).windowSizeMs).toBeNull();
+  });
+
   test.each([
     [[], '--truth'],
     [['--truth', 't', '--rules', '[{"id":"x"}]'], 'either above or below'],
