@@ -34,6 +34,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/aggregate.ts')).aggregate,
   },
   {
+    name: 'sink',
+    summary: 'Write aggregates and alerts into SQL',
+    section: 'Run',
+    load: async () => (await import('./commands/sink.ts')).sink,
+  },
+  {
     name: 'dashboard',
     summary: 'Serve the page: devices, alerts, ledger',
     section: 'Run',

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Alert } from '../core/alert-lifecycle.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
+import { IngotError } from '../errors.ts';
 import type { FetchLoop, GroupMembership, LogAdmin } from '../kafka/log-port.ts';
 import { sinkOffsetsNotCommitted } from '../ops/sink-events.ts';
 import { migrate } from './migrations.ts';
@@ -13,6 +15,9 @@ import type { SqlDatabase } from './sql-database.ts';
 // transaction (write-slices.ts). So a restart goes on exactly there, and nothing is written twice.
 
 const OFFSET_COMMIT_INTERVAL_MS = 2_000;
+/** How long the start waits for the database. Once started, the sink waits for it for ever. */
+const START_DEADLINE_MS = 30_000;
+const START_RETRY_MS = 1_000;
 
 export interface SinkOptions {
   readonly database: SqlDatabase;
@@ -52,8 +57,7 @@ export function createSink(options: SinkOptions): Sink {
   return {
     failed,
     async start() {
-      await migrate(database);
-      options.onDatabase(null);
+      await migratePatiently(database, options.onDatabase);
       await Promise.all(topics.map((topic) => topic.start()));
     },
     async stop(deadlineMs) {
@@ -63,6 +67,21 @@ export function createSink(options: SinkOptions): Sink {
       await Promise.all(topics.map((topic) => topic.leave(Math.min(deadlineMs, 5_000))));
     },
   };
+}
+
+/** Makes the tables; a database that does not answer yet is waited for. */
+async function migratePatiently(database: SqlDatabase, onDatabase: SinkOptions['onDatabase']): Promise<void> {
+  const deadlineAtMs = performance.now() + START_DEADLINE_MS;
+  for (;;) {
+    try {
+      await migrate(database);
+      return onDatabase(null);
+    } catch (error) {
+      if (!(error instanceof IngotError) || !error.canRetry || performance.now() > deadlineAtMs) throw error;
+      onDatabase(error);
+      await sleep(START_RETRY_MS);
+    }
+  }
 }
 
 /** The partitions of one topic that are ours. */

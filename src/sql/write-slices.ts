@@ -126,6 +126,7 @@ class Writing {
   }
 
   #count(table: SinkTable, records: number, written: number): void {
+    if (records === 0) return;
     const counts = this.#written.get(table) ?? { records: 0, written: 0 };
     this.#written.set(table, { records: counts.records + records, written: counts.written + written });
   }

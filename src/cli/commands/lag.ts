@@ -32,7 +32,7 @@ function readTopics({ kafka }: Config): ReadTopic[] {
   return [
     { role: 'aggregator', group: groupOf('aggregator'), topic: readings },
     { role: 'sink', group: groupOf('sink'), topic: aggregates },
-    { role: 'sink', group: groupOf('sink'), topic: alerts },
+    { role: 'sink', group: `${groupOf('sink')}.alerts`, topic: alerts },
   ];
 }
 
