@@ -42,6 +42,8 @@ interface TickMove {
 interface SettingsMove {
   readonly kind: 'settings';
   readonly settings: OracleSettings;
+  /** Whether window, grace and idle stay as they were, so that parts stay open across the change. */
+  readonly isKeepingParts: boolean;
 }
 type Move = ReadMove | TickMove | SettingsMove;
 
@@ -51,8 +53,8 @@ const seconds = (...values: number[]) => fc.constantFrom(...values.map((value) =
 const appendAdvance = fc.oneof(
   { weight: 10, arbitrary: seconds(0, 1, 2, 5, 10) },
   { weight: 3, arbitrary: seconds(20, 30, 60, 90) },
-  { weight: 2, arbitrary: seconds(-1, -10, -60, -600) },
-  { weight: 1, arbitrary: seconds(301, 600, 3600, 25 * 3600) },
+  { weight: 2, arbitrary: seconds(-1, -10, -60, -600, -3 * 3600) },
+  { weight: 2, arbitrary: seconds(300, 301, 600, 3600, 24 * 3600, 25 * 3600) },
   { weight: 1, arbitrary: fc.integer({ min: 0, max: 3000 }) },
 );
 
@@ -104,8 +106,8 @@ function ruleArbitrary(id: string, metric: string, threshold: number, unit: stri
     direction: fc.oneof({ weight: 4, arbitrary: fc.constant('above' as const) }, { weight: 1, arbitrary: fc.constant('below' as const) }),
     threshold: fc.constant(threshold),
     deadband: fc.constantFrom(0, 0, 5),
-    forMs: seconds(0, 0, 10, 60),
-    offDelayMs: seconds(0, 0, 10, 60),
+    forMs: seconds(0, 0, 10, 60, 600),
+    offDelayMs: seconds(0, 0, 10, 60, 600),
     severity: fc.constantFrom('INFO' as const, 'WARNING' as const, 'CRITICAL' as const),
     unit: fc.constantFrom(unit, ''),
     labels: fc.constantFrom({}, { site: 'north' }),
@@ -114,7 +116,7 @@ function ruleArbitrary(id: string, metric: string, threshold: number, unit: stri
 
 const rules: fc.Arbitrary<OracleRule[]> = fc
   .tuple(
-    fc.option(ruleArbitrary('hot', 'temperature', 100, 'Cel'), { freq: 8 }),
+    fc.option(ruleArbitrary('hot', 'temperature', 100, 'K'), { freq: 8 }),
     fc.option(ruleArbitrary('cold', 'temperature', 97, 'Cel'), { freq: 2 }),
     fc.option(ruleArbitrary('shaky', 'vibration', 0.1, 'mm/s'), { freq: 2 }),
     fc.option(ruleArbitrary('Shaky', 'vibration', 1, 'um/s'), { freq: 1 }),
@@ -142,8 +144,12 @@ function logOfMoves(settings: OracleSettings, moves: readonly Move[]): RandomLog
   let now = BASE_MS;
   let highest = BASE_MS;
   let offset = 0;
+  let { windowMs, graceMs, idleMs } = settings;
   const steps = moves.map((move): OracleStep => {
-    if (move.kind === 'settings') return { kind: 'settings', settings: move.settings };
+    if (move.kind === 'settings') {
+      if (!move.isKeepingParts) ({ windowMs, graceMs, idleMs } = move.settings);
+      return { kind: 'settings', settings: { ...move.settings, windowMs, graceMs, idleMs } };
+    }
     if (move.kind === 'tick') {
       highest = Math.max(highest, highest + move.advanceMs);
       now = highest;
@@ -183,11 +189,11 @@ function keyOf(fault: ReadMove['fault'], deviceId: string): string | null {
 export function randomLog(options: { maxMoves?: number } = {}): fc.Arbitrary<RandomLog> {
   return fc.constantFrom(20, 3, 0).chain((duplicateOffsets) => {
     const settings = settingsArbitrary(duplicateOffsets);
-    const settingsMove = fc.record({ kind: fc.constant('settings' as const), settings });
+    const settingsMove = fc.record({ kind: fc.constant('settings' as const), settings, isKeepingParts: fc.boolean() });
     const move: fc.Arbitrary<Move> = fc.oneof(
       { weight: 30, arbitrary: readMove },
       { weight: 4, arbitrary: tickMove },
-      { weight: 1, arbitrary: settingsMove },
+      { weight: 2, arbitrary: settingsMove },
     );
     const moves = fc.array(move, { maxLength: options.maxMoves ?? 60, size: 'max' });
     return fc.tuple(settings, moves).map(([initial, list]) => logOfMoves(initial, list));
