@@ -46,24 +46,33 @@ export async function readStoredState(context: AggregatorContext, partition: num
 
 /**
  * Refuses to begin at the log's start when anything says that this partition was folded before: its outputs would be written twice.
- * IngotError `STATE_LOST`. `fenceOffset` 0 says that the state partition never held a record.
+ * IngotError `STATE_LOST`. Fences and aborted transactions leave traces in the log too, but none that a committed reader sees.
  */
-export async function assertFirstStart(context: AggregatorContext, partition: number, fenceOffset: number): Promise<void> {
+export async function assertFirstStart(context: AggregatorContext, partition: number): Promise<void> {
   const { topics, groupId } = context;
+  const traces: string[] = [];
+  for (const topic of [topics.state, topics.journal, topics.aggregates]) {
+    if (await wasWritten(context, { topic, partition })) traces.push(`${topic}-${partition} holds or has held records`);
+  }
   const committed = (await context.admin.committedOffsets(groupId, topics.readings))[partition] ?? null;
-  const journal = await watermarksOf(context, topics.journal, partition);
-  const aggregates = await watermarksOf(context, topics.aggregates, partition);
-  const traces = [
-    ...(fenceOffset > 0 ? [`${topics.state}-${partition} has held ${fenceOffset} records`] : []),
-    ...(committed === null ? [] : [`group ${groupId} has committed offset ${committed}`]),
-    ...(journal.highWatermark > 0 ? [`${topics.journal}-${partition} is not empty`] : []),
-    ...(aggregates.highWatermark > 0 ? [`${topics.aggregates}-${partition} is not empty`] : []),
-  ];
+  if (committed !== null) traces.push(`group ${groupId} has committed offset ${committed}`);
   if (traces.length === 0) return;
   throw new IngotError(
     'STATE_LOST',
     `There is no progress record for partition ${partition} in ${topics.state}, but ${traces.join(', and ')}. The state was lost: restore the topic, or use new topics.`,
   );
+}
+
+/** Whether a committed record is, or was before its deletion, in the partition. */
+async function wasWritten(context: AggregatorContext, at: TopicPartition): Promise<boolean> {
+  const { logStartOffset, highWatermark } = await watermarksOf(context, at.topic, at.partition);
+  if (logStartOffset > 0) return true;
+  let found = false;
+  await readRange(context.restore, at, { from: 0, to: highWatermark }, () => {
+    found = true;
+    return 'enough';
+  });
+  return found;
 }
 
 /**
@@ -152,7 +161,7 @@ async function readRange(
   loop: FetchLoop,
   at: TopicPartition,
   range: { from: number; to: number },
-  onRecord: (reader: RecordReader) => void,
+  onRecord: (reader: RecordReader) => 'enough' | void,
 ): Promise<void> {
   if (range.from >= range.to) return;
   const deadlineMs = performance.now() + RESTORE_DEADLINE_MS;
@@ -168,7 +177,7 @@ async function readRange(
         );
       }
       reader.reset(await cursor.next());
-      while (reader.next()) if (reader.offset < range.to) onRecord(reader);
+      while (reader.next()) if (reader.offset < range.to && onRecord(reader) === 'enough') return;
       position = reader.nextOffset;
     }
   } finally {

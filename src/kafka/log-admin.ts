@@ -15,6 +15,7 @@ export class KafkaLogAdmin implements LogAdmin {
   readonly #address: KafkaAddress;
   #open: { readonly admin: Admin; readonly sockets: BreakableSockets } | null = null;
   #isClosed = false;
+  #lastQuestion: Promise<void> = Promise.resolve();
 
   constructor(address: KafkaAddress) {
     this.#address = { ...address, clientId: `${address.clientId}-admin` };
@@ -100,8 +101,24 @@ export class KafkaLogAdmin implements LogAdmin {
     }
   }
 
-  /** IngotErrors pass; whatever else goes wrong means that Kafka did not answer as it should. */
+  /**
+   * One question at a time: the library's admin client changes its list of topics within each call, and calls that overlap see the
+   * changes of one another ("Cannot destructure property 'partitions' of 'low.pop(...)'").
+   */
   async #ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
+    const earlier = this.#lastQuestion;
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    this.#lastQuestion = answered;
+    await earlier;
+    try {
+      return await this.#askAlone(question);
+    } finally {
+      resolve();
+    }
+  }
+
+  /** IngotErrors pass; whatever else goes wrong means that Kafka did not answer as it should. */
+  async #askAlone<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
     const { brokers } = this.#address;
     const work = async () => await question(await this.#admin());
     const onExpired = () => new Error(`no answer within ${CALL_DEADLINE_MS / 1000} s`);
