@@ -1,0 +1,11 @@
+export type Part = 'kafka' | 'registry';
+export declare const PARTS_LOCK: Readonly<Record<Part, { readonly version: string; readonly files: Readonly<Record<string, string>> }>>;
+export declare const COMPLETE_MARK: string;
+export declare function cacheFolder(): string;
+export declare function partFolder(part: Part): string;
+export declare function isPartComplete(part: Part): boolean;
+export declare function findProgram(name: string, furtherFolders?: readonly string[]): string | null;
+export declare function findJava(): string | null;
+export declare function findMosquitto(): string | null;
+export declare function findPostgresFolder(): string | null;
+export declare function findChromium(): string | null;
