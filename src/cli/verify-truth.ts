@@ -1,5 +1,6 @@
-import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config/settings-table.ts';
 import type { AlertRule } from '../core/alert-rule.ts';
 import { topicNames } from '../kafka/topics.ts';
@@ -51,18 +52,22 @@ export async function verifyTruth(config: Config, options: VerifyTruthOptions): 
   });
   const { stdin, stdout } = program.child;
   if (stdin === null || stdout === null) throw new Error('the program was started without pipes');
-  // A program that ends early (it cannot read the truth file) breaks the pipe; its exit code tells.
-  stdin.on('error', () => {});
   const report = text(stdout);
   try {
-    for await (const row of rowsOf(config, options)) {
-      if (program.child.exitCode !== null) break;
-      if (!stdin.write(`${JSON.stringify(row)}\n`)) await Promise.race([once(stdin, 'drain'), once(stdin, 'close')]);
-    }
-  } finally {
-    stdin.end();
+    await pipeline(Readable.from(linesOf(rowsOf(config, options))), stdin);
+  } catch (error) {
+    // A program that ends early (it cannot read the truth file) breaks the pipe; its exit code tells.
+    if (!isBrokenPipe(error)) throw error;
   }
   return { exitCode: await program.ended, report: await report };
+}
+
+async function* linesOf(rows: AsyncIterable<object>): AsyncGenerator<string, void, void> {
+  for await (const row of rows) yield `${JSON.stringify(row)}\n`;
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_PREMATURE_CLOSE');
 }
 
 /** A rule in the words of the simulators. */
