@@ -6,6 +6,8 @@ const LOWEST_EXPONENT = -1074;
 /** Numbers of more bits than this are cut before they become a double; the error is below 2^-900 of the number. */
 const BITS_MAX = 900;
 
+const view = new DataView(new ArrayBuffer(8));
+
 interface Scaled {
   readonly integer: bigint;
   /** The value is integer * 2^exponent. */
@@ -14,7 +16,6 @@ interface Scaled {
 
 function scaledOf(value: number): Scaled {
   if (!Number.isFinite(value)) throw new Error(`${value} has no exact sum`);
-  const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   const bits = view.getBigUint64(0);
   const biased = Number((bits >> BigInt(MANTISSA_BITS)) & 0x7ffn);

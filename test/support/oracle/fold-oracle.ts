@@ -2,7 +2,6 @@
 // numbers in the comments are the steps of that page. Where the product keeps sums and heaps, this keeps lists and scans them.
 
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
-import type { Reading } from '../../../src/core/reading.ts';
 import { type AlertPlace, type AlertState, expire, fireTimer, judge, newAlertState } from './alert-timeline.ts';
 import type { OracleRule, OracleSettings, OracleSetup, OracleStep, RecordStep } from './fold-steps.ts';
 import { byCodeUnit, metricValuesOf, unitOfRows } from './metric-values.ts';
@@ -21,6 +20,13 @@ interface Device {
   closedUpTo: number;
   parts: OpenPart[];
   readonly alerts: Map<string, AlertState>;
+}
+
+interface AcceptedReading {
+  readonly offset: number;
+  readonly t: number;
+  /** Ordered by metric. */
+  readonly values: readonly (readonly [metric: string, value: number])[];
 }
 
 export interface FoldResult {
@@ -83,12 +89,13 @@ export class FoldOracle implements FoldResult {
       return;
     }
     const reading = record.reading!;
+    const values = metricValuesOf(reading);
     const device = this.#deviceOf(reading.deviceId);
     device.lastHeard = this.P; // 3
     this.#atDueTimes(() => {
       device.maxT = Math.max(device.maxT, reading.eventTime); // 5
-      if (outcome === 'counted') this.#aggregate(device, record.offset, reading);
-      this.#judge(device, record.offset, reading);
+      if (outcome === 'counted') this.#aggregate(device, { offset: record.offset, t: reading.eventTime, values });
+      this.#judge(device, { offset: record.offset, t: reading.eventTime, values });
       this.#closeByDeviceTime(device); // 6
       this.#nothingDueBefore = Math.min(this.#nothingDueBefore, this.#nextDueOf(device));
     });
@@ -180,11 +187,10 @@ export class FoldOracle implements FoldResult {
   }
 
   /** Step 5, the aggregates. */
-  #aggregate(device: Device, offset: number, reading: Reading): void {
-    const values = metricValuesOf(reading);
+  #aggregate(device: Device, { offset, t, values }: AcceptedReading): void {
     if (values.length === 0) return;
     const { windowMs, maxOpenParts, batchSize } = this.#settings;
-    const start = Math.floor(reading.eventTime / windowMs) * windowMs;
+    const start = Math.floor(t / windowMs) * windowMs;
     const end = start + windowMs;
     const late = end <= device.closedUpTo;
     if (late) this.lateReadings += 1;
@@ -197,19 +203,19 @@ export class FoldOracle implements FoldResult {
       part = { start, end, part: offset, firstHeard: this.P, late, readings: [] };
       device.parts.push(part);
     }
-    part.readings.push({ t: reading.eventTime, values });
+    part.readings.push({ t, values });
     if (batchSize > 0 && part.readings.length >= batchSize) this.#close(device, part, 'COUNT');
   }
 
   /** Step 5, the alerts. */
-  #judge(device: Device, offset: number, reading: Reading): void {
-    const values = new Map(metricValuesOf(reading));
+  #judge(device: Device, { offset, t, values }: AcceptedReading): void {
+    const valueByMetric = new Map(values);
     for (const rule of this.#rulesById()) {
-      const value = values.get(rule.metric);
+      const value = valueByMetric.get(rule.metric);
       if (value === undefined) continue;
       const state = device.alerts.get(rule.id) ?? newAlertState();
       device.alerts.set(rule.id, state);
-      const seen = { offset, t: reading.eventTime, value, maxT: device.maxT, partitionClock: this.P };
+      const seen = { offset, t, value, maxT: device.maxT, partitionClock: this.P };
       if (!judge(state, seen, this.#placeOf(device, rule))) this.notJudged += 1;
     }
   }
