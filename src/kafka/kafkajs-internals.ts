@@ -4,7 +4,7 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type KafkaConfig, type logCreator as LogCreator, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
 import { log } from '../ops/log.ts';
 
-// Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/kafkajs-behaviour.test.ts pins
+// Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/log-kafkajs-behaviour.test.ts pins
 // what is relied on, so that another version cannot change it silently.
 
 /** How to reach Kafka; the same for each connection of the process. */

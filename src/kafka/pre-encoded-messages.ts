@@ -3,7 +3,7 @@ import type { EncodedRecords } from './log-port.ts';
 
 // Hands records that are already in wire form to the library's unpatched producer: 0.9 us per record instead of 5. The producer
 // takes for `messages` whatever has the four members of an array that it uses. Sequence numbers, transactions and retries stay the
-// library's. test/contract/kafkajs-behaviour.test.ts compares the request bytes with those of the library's own encoding.
+// library's. test/contract/log-kafkajs-behaviour.test.ts compares the request bytes with those of the library's own encoding.
 
 /** What the producer's encoder writes as one element of an array: an Encoder of the library, with all records in it. */
 interface EncodedElement {

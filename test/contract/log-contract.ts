@@ -324,10 +324,10 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
       });
 
       it('reads a batch of 200 000 tiny records', async () => {
-        const at = { topic: await newTopic(), partition: 0 };
+        const at = { topic: await newTopic({ 'max.message.bytes': '4000000' }), partition: 0 };
         const record = { key: null, value: null };
-        await client.produceLane({ name: 'lane', acks: 'all' }).send([encoded(at, new Array(90_000).fill(record))]);
-        expect(await readToEnd(loop, at)).toHaveLength(90_000);
+        await client.produceLane({ name: 'lane', acks: 'all' }).send([encoded(at, new Array(200_000).fill(record))]);
+        expect(await readToEnd(loop, at)).toHaveLength(200_000);
       });
     });
 
