@@ -40,6 +40,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`simulate: ${error instanceof Error ? error.message : String(error)}\n`);
+  const program = process.argv[2] === 'verify' ? 'verify' : 'simulate';
+  process.stderr.write(`${program}: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

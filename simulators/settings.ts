@@ -31,6 +31,8 @@ export interface ReplaySettings {
 /** Readings per second of one device when no rate is given. */
 const DEVICE_RATE_PER_SECOND = 2;
 const METRIC_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
+/** A hyphen and the number of the device follow. */
+const PREFIX_PATTERN = /^[A-Za-z0-9._:-]{1,100}$/;
 const DEVICE_PATTERN = /^[A-Za-z0-9._:-]{1,128}$/;
 
 type Flags = Readonly<Record<string, string | undefined>>;
@@ -49,7 +51,7 @@ export function parseRunSettings(argv: readonly string[], env: NodeJS.ProcessEnv
     durationMs: duration(flags, 'duration', Number.POSITIVE_INFINITY),
     scenario: choice(flags, 'scenario', SCENARIOS, 'mix'),
     cycleMs: duration(flags, 'cycle', DEFAULT_CYCLE_MS),
-    namePrefix: pattern(flags, 'prefix', 'sim', DEVICE_PATTERN),
+    namePrefix: pattern(flags, 'prefix', 'sim', PREFIX_PATTERN),
     connectionsMax: integer(flags, 'connections', 200, { min: 1, max: 20_000 }),
     inFlightMax: integer(flags, 'in-flight', 64, { min: 1, max: 65_535 }),
     truthPath: flags['truth'] ?? null,

@@ -1,5 +1,7 @@
 import { createInterface } from 'node:readline';
-import { type ActualAggregate, type ActualAlert, type Comparison, compare } from './compare.ts';
+import { type Comparison, compare } from './compare.ts';
+import type { ActualAlert } from './compare-alerts.ts';
+import type { ActualAggregate } from './compare-windows.ts';
 import { duration, parseFlags, UsageError } from './settings.ts';
 import type { TruthRule } from './truth-alerts.ts';
 import { readTruthFile, type TruthReading } from './truth-file.ts';

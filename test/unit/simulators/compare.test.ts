@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type ActualAggregate, type ActualAlert, type Comparison, compare } from '../../../simulators/compare.ts';
+import { type Comparison, compare } from '../../../simulators/compare.ts';
+import type { ActualAlert } from '../../../simulators/compare-alerts.ts';
+import type { ActualAggregate } from '../../../simulators/compare-windows.ts';
 import type { TruthReading } from '../../../simulators/truth-file.ts';
 
 const MINUTE_MS = 60_000;
