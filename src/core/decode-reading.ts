@@ -51,12 +51,20 @@ interface Draft {
 const MAX_TEXT_LENGTH = 128;
 const MAX_DETAIL_LENGTH = 200;
 /** Control characters, marks that change the direction of text, half surrogates: nothing that a name or a status needs. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+const NOT_PRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 const commonMetricByName: ReadonlyMap<string, CommonMetric & { readonly name: CommonMetricName }> = new Map(
   COMMON_METRICS.map((metric) => [metric.name, metric]),
 );
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Inherits no name, not even `constructor`. Unlike those of Object.create(null) its instances are as fast as other objects. */
+class MetricTable {
+  [name: string]: number;
+}
+Reflect.deleteProperty(MetricTable.prototype, 'constructor');
+Object.setPrototypeOf(MetricTable.prototype, null);
+
 /** Shared by all readings that have none: nobody writes to a reading after this page. */
 const NOTHING = Object.freeze(Object.create(null) as Record<string, never>);
 
@@ -186,7 +194,7 @@ function takeMetric(draft: Draft, name: string, value: unknown): Problem | undef
   }
   if (!isShortText(name) || name === '__proto__')
     return { reason: 'invalid_metric', detail: `${clip(name)} cannot be the name of a metric` };
-  if (reading.metrics === NOTHING) reading.metrics = Object.create(null) as Record<string, number>;
+  if (reading.metrics === NOTHING) reading.metrics = new MetricTable();
   else if (name in reading.metrics) return { reason: 'invalid_metric', detail: `${clip(name)} is given twice` };
   reading.metrics[name] = value + 0;
   return undefined;
@@ -233,7 +241,16 @@ function checkDeviceId(reading: Reading, value: unknown): Problem | undefined {
 }
 
 function isShortText(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_TEXT_LENGTH && !UNPRINTABLE.test(value);
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_TEXT_LENGTH && isPrintable(value);
+}
+
+function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // Printable ASCII needs no table of Unicode.
+    if (code < 0x20 || code > 0x7e) return !NOT_PRINTABLE.test(text);
+  }
+  return true;
 }
 
 function notShortText(name: string, value: unknown): Problem {
