@@ -32,9 +32,16 @@ const LEVEL_NAMES: ReadonlyMap<number, string> = new Map([
   [60, 'FATAL'],
 ]);
 
+let writeText: (text: string) => void = (text) => void process.stderr.write(text);
+
+/** Where lines of the text form go instead of stderr: `ingot up` prints them above what it draws. */
+export function redirectTextLog(write: (text: string) => void): void {
+  writeText = write;
+}
+
 function writeTextLine(line: string): void {
   const { level, time, component, msg, ...rest } = JSON.parse(line) as Record<string, unknown> & { level: number; time: number };
   const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   const clock = new Date(time).toISOString().slice(11, 23);
-  process.stderr.write(`${clock} ${LEVEL_NAMES.get(level) ?? level} ${String(component ?? '')}: ${String(msg ?? '')}${fields.join('')}\n`);
+  writeText(`${clock} ${LEVEL_NAMES.get(level) ?? level} ${String(component ?? '')}: ${String(msg ?? '')}${fields.join('')}\n`);
 }
