@@ -110,9 +110,9 @@ export class KafkaGroupMembership implements GroupMembership {
     const life = this.#life;
     this.#life = null;
     const stopped = new Error(`membership of ${this.#options.groupId} was stopped`);
-    // First leave the group, while the connections are there; the supervision then ends.
-    if (life !== null) await this.#endLife(life, { deadlineMs, reason: stopped });
+    // The supervision ends, and does not take what follows for a crash; then we leave the group in good order.
     this.#stopping.abort(stopped);
+    if (life !== null) await this.#endLife(life, { deadlineMs, reason: stopped });
     await this.#supervision;
   }
 

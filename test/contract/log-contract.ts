@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RecordReader } from '../../src/core/record-batch.ts';
 import type { FetchLoop, LogClient } from '../../src/kafka/log-port.ts';
-import { currentRecord, encoded, readToEnd, values } from '../support/memory-log-records.ts';
+import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
+import { COMMITTED, type LogContractContext, type LogUnderTest } from './log-contract-context.ts';
+import { describeGroupsAndAdmin } from './log-group-contract.ts';
+import { describeReading } from './log-reading-contract.ts';
 
 // What Ingot relies on in the log. One suite for the real broker and for the log in memory.
 
-export interface LogUnderTest {
-  /** A client of its own, as another process would have one. */
-  readonly newClient: (clientId?: string) => LogClient;
-  /** A client whose log does not answer. */
-  readonly newUnreachableClient: () => LogClient;
-  readonly freshName: (prefix: string) => string;
-}
-
-const LONG_POLL_MS = 80;
-const COMMITTED = { name: 'committed', maxWaitMs: LONG_POLL_MS, maxBytesPerPartition: 1_048_576, isolation: 'committed' } as const;
 const PARTITIONS = 3;
 
 export function describeLog(name: string, makeLog: () => LogUnderTest): void {
@@ -28,6 +20,7 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
       await client.admin().createTopics([{ name: topic, partitions: PARTITIONS, replicationFactor: 1, configs }]);
       return topic;
     };
+    const context: LogContractContext = { log: () => log, client: () => client, loop: () => loop, newTopic };
     const inDoubt = expect.objectContaining({ code: 'TRANSACTION_IN_DOUBT' });
 
     beforeAll(() => {
@@ -38,6 +31,9 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
     afterAll(async () => {
       await client.close();
     });
+
+    describeReading(context);
+    describeGroupsAndAdmin(context);
 
     describe('produce lane', () => {
       it('appends the records of several topics and partitions, in their order', async () => {
@@ -224,221 +220,6 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
         const lane = newLane(log.freshName('tx'));
         await lane.close();
         await expect(lane.fence({ topic: 'any', partition: 0 })).rejects.toMatchObject({ code: 'LANE_CLOSED' });
-      });
-    });
-
-    describe('fetch loop', () => {
-      const fill = async (at: { topic: string; partition: number }, batches: readonly (readonly string[])[]) => {
-        const lane = client.produceLane({ name: 'lane', acks: 'all' });
-        for (const batch of batches) await lane.send([encoded(at, batch)]);
-        await lane.close(1000);
-      };
-
-      it('reads from the offset asked for, in the middle of a batch', async () => {
-        const at = { topic: await newTopic(), partition: 0 };
-        await fill(at, [['a', 'b', 'c'], ['d']]);
-        expect(values(await readToEnd(loop, at, 1))).toEqual(['b', 'c', 'd']);
-      });
-
-      it('answers with nothing after a long poll, and says when it asked and where the end is', async () => {
-        const at = { topic: await newTopic(), partition: 0 };
-        await fill(at, [['a']]);
-        const cursor = loop.open(at, 1);
-        const askedAtMs = performance.now();
-        const fetched = await cursor.next();
-        expect(fetched).toMatchObject({ fetchOffset: 1, highWatermark: 1, lastStableOffset: 1, logStartOffset: 0, ...at });
-        expect(fetched.batches.length).toBe(0);
-        expect(fetched.sentAtMs).toBeLessThanOrEqual(performance.now());
-        expect(fetched.sentAtMs).toBeGreaterThan(askedAtMs - 2 * LONG_POLL_MS - 1000);
-        cursor.close();
-      });
-
-      it('wakes up when records come', async () => {
-        const at = { topic: await newTopic(), partition: 0 };
-        const patient = client.fetchLoop({ ...COMMITTED, name: 'patient', maxWaitMs: 20_000 });
-        const cursor = patient.open(at, 0);
-        const waiting = cursor.next();
-        await fill(at, [['a']]);
-        expect((await waiting).batches.length).toBeGreaterThan(0);
-        await patient.close();
-      });
-
-      it('goes on from the end of what it gave, over markers and aborted records', async () => {
-        const at = { topic: await newTopic(), partition: 0 };
-        const id = log.freshName('tx');
-        const reader = new RecordReader();
-        const cursor = loop.open(at, 0);
-        const seen: (string | null)[] = [];
-        let endOffset = 0;
-        const lane = client.transactionLane({ transactionalId: id, transactionTimeoutMs: 20_000 });
-        for (const value of ['a', 'b', 'c']) {
-          await lane.fence(at);
-          await lane.commit([encoded(at, [value])]);
-          const before = seen.length;
-          while (seen.length === before) {
-            const fetched = await cursor.next();
-            expect(fetched.fetchOffset).toBe(endOffset);
-            reader.reset(fetched);
-            while (reader.next()) seen.push(currentRecord(reader).value);
-            endOffset = reader.nextOffset;
-          }
-        }
-        expect(seen).toEqual(['a', 'b', 'c']);
-        cursor.close();
-      });
-
-      it('reads partitions side by side, and one that nobody takes from does not hold the others up', async () => {
-        const topic = await newTopic();
-        for (const partition of [0, 1, 2]) await fill({ topic, partition }, [[`p${partition}`], ['x']]);
-        const side = client.fetchLoop({ ...COMMITTED, name: 'side', maxWaitMs: 500 });
-        const untaken = side.open({ topic, partition: 0 }, 0);
-        expect((await untaken.next()).batches.length).toBeGreaterThan(0);
-        const [one, two] = await Promise.all([readToEnd(side, { topic, partition: 1 }), readToEnd(side, { topic, partition: 2 })]);
-        expect(values(one)).toEqual(['p1', 'x']);
-        expect(values(two)).toEqual(['p2', 'x']);
-        await side.close();
-      });
-
-      it('delivers batches larger than its limit per partition, whichever partition they are in', async () => {
-        const topic = await newTopic();
-        const large = 'x'.repeat(5000);
-        for (const partition of [0, 1, 2]) await fill({ topic, partition }, [[large], ['y'], [large]]);
-        const narrow = client.fetchLoop({ ...COMMITTED, name: 'narrow', maxBytesPerPartition: 1000 });
-        const all = await Promise.all([0, 1, 2].map((partition) => readToEnd(narrow, { topic, partition })));
-        for (const records of all) expect(values(records)).toEqual([large, 'y', large]);
-        await narrow.close();
-      });
-
-      it('rejects what waits when the cursor, or the loop, is closed', async () => {
-        const topic = await newTopic();
-        const own = client.fetchLoop({ ...COMMITTED, name: 'own', maxWaitMs: 20_000 });
-        const cursor = own.open({ topic, partition: 0 }, 0);
-        const waiting = cursor.next();
-        cursor.close();
-        await expect(waiting).rejects.toMatchObject({ code: 'CURSOR_CLOSED' });
-        await expect(cursor.next()).rejects.toMatchObject({ code: 'CURSOR_CLOSED' });
-        const other = own.open({ topic, partition: 1 }, 0).next();
-        other.catch(() => undefined);
-        await own.close();
-        await expect(other).rejects.toMatchObject({ code: 'CURSOR_CLOSED' });
-      });
-
-      it('reads a batch of 200 000 tiny records', async () => {
-        const at = { topic: await newTopic({ 'max.message.bytes': '4000000' }), partition: 0 };
-        const record = { key: null, value: null };
-        await client.produceLane({ name: 'lane', acks: 'all' }).send([encoded(at, new Array(200_000).fill(record))]);
-        expect(await readToEnd(loop, at)).toHaveLength(200_000);
-      });
-    });
-
-    describe('membership', () => {
-      const newMember = (topic: string, groupId: string, clientId = 'member') => {
-        const ofProcess = log.newClient(clientId);
-        const membership = ofProcess.membership({ groupId, topic, sessionTimeoutMs: 10_000, evictOwnClientId: clientId !== 'member' });
-        const assignments: (readonly number[])[] = [];
-        const failures: Error[] = [];
-        const start = () => membership.start({ onAssigned: (p) => assignments.push(p), onFailed: (error) => failures.push(error) });
-        return { membership, assignments, failures, start, current: () => assignments.at(-1) ?? [], close: () => ofProcess.close() };
-      };
-
-      it('assigns all partitions to one, shares them between two, gives them back', async () => {
-        const topic = await newTopic();
-        const groupId = log.freshName('group');
-        const [one, two] = [newMember(topic, groupId), newMember(topic, groupId)];
-        await one.start();
-        expect(one.current()).toEqual([0, 1, 2]);
-        await two.start();
-        await expect.poll(() => [...one.current(), ...two.current()].toSorted(), { timeout: 20_000 }).toEqual([0, 1, 2]);
-        expect(one.current().length).toBeGreaterThan(0);
-        expect(two.current().length).toBeGreaterThan(0);
-        await one.membership.stop(5000);
-        await expect.poll(() => two.current(), { timeout: 20_000 }).toEqual([0, 1, 2]);
-        await two.membership.confirm(10_000);
-        await two.membership.stop(5000);
-        expect([...one.failures, ...two.failures]).toEqual([]);
-        await Promise.all([one.close(), two.close()]);
-      });
-
-      it('commits offsets that the admin sees, and is not given the records', async () => {
-        const topic = await newTopic();
-        const groupId = log.freshName('group');
-        const lane = client.produceLane({ name: 'lane', acks: 'all' });
-        await lane.send([encoded({ topic, partition: 0 }, ['a', 'b', 'c'])]);
-        const member = newMember(topic, groupId);
-        await member.start();
-        expect(await client.admin().committedOffsets(groupId, topic)).toEqual([null, null, null]);
-        await member.membership.confirm(10_000);
-        await member.membership.commitOffsets(new Map([[0, 2]]));
-        expect(await client.admin().committedOffsets(groupId, topic)).toEqual([2, null, null]);
-        await member.membership.confirm(10_000);
-        expect(member.assignments).toEqual([[0, 1, 2]]);
-        await member.membership.stop(5000);
-        await member.close();
-      });
-
-      it('does not wait for an earlier life of the same process', async () => {
-        const topic = await newTopic();
-        const groupId = log.freshName('group');
-        const clientId = log.freshName('instance');
-        const dead = newMember(topic, groupId, clientId);
-        await dead.start();
-        // Never stopped: to the group it is alive until its session ends after 10 s.
-        const alive = newMember(topic, groupId, clientId);
-        const startedAtMs = performance.now();
-        await alive.start();
-        expect(alive.current()).toEqual([0, 1, 2]);
-        expect(performance.now() - startedAtMs).toBeLessThan(5000);
-        await Promise.all([dead.close(), alive.close()]);
-      });
-
-      it('says so when nobody confirms, or when it is no member', async () => {
-        const unreachable = log.newUnreachableClient();
-        const membership = unreachable.membership({ groupId: 'g', topic: 't', sessionTimeoutMs: 10_000, evictOwnClientId: false });
-        await expect(membership.confirm(50)).rejects.toMatchObject({ code: 'MEMBERSHIP_UNCONFIRMED' });
-        await expect(membership.commitOffsets(new Map([[0, 1]]))).rejects.toMatchObject({ code: 'OFFSETS_NOT_COMMITTED' });
-        await membership.stop(50);
-        await unreachable.close();
-      });
-    });
-
-    describe('admin', () => {
-      it('creates what is missing, once, and describes it', async () => {
-        const name = log.freshName('topic');
-        const spec = { name, partitions: 2, replicationFactor: 1, configs: { 'retention.ms': '3600000' } };
-        expect(await client.admin().createTopics([spec])).toEqual([name]);
-        expect(await client.admin().createTopics([spec])).toEqual([]);
-        const [described, ...others] = await client.admin().describeTopics([name, log.freshName('missing')]);
-        expect(others).toEqual([]);
-        expect(described).toMatchObject({ name, partitions: 2, replicationFactor: 1 });
-        expect(described!.configs.get('retention.ms')).toBe('3600000');
-      });
-
-      it('tells the watermarks, open and aborted transactions included', async () => {
-        const topic = await newTopic();
-        await client.produceLane({ name: 'lane', acks: 'all' }).send([encoded({ topic, partition: 1 }, ['a', 'b'])]);
-        expect(await client.admin().watermarks(topic)).toEqual([
-          { logStartOffset: 0, highWatermark: 0 },
-          { logStartOffset: 0, highWatermark: 2 },
-          { logStartOffset: 0, highWatermark: 0 },
-        ]);
-      });
-
-      it('finds the offsets at a time', async () => {
-        const topic = await newTopic({ 'message.timestamp.type': 'LogAppendTime' });
-        const at = { topic, partition: 0 };
-        const lane = client.produceLane({ name: 'lane', acks: 'all' });
-        await lane.send([encoded(at, ['a'])]);
-        const [first] = await readToEnd(loop, at);
-        expect(await client.admin().offsetsAtTime(topic, first!.timestampMs)).toEqual([0, 0, 0]);
-        expect(await client.admin().offsetsAtTime(topic, first!.timestampMs + 60_000)).toEqual([1, 0, 0]);
-      });
-
-      it('says when there is no such topic', async () => {
-        const missing = log.freshName('missing');
-        await expect(client.admin().watermarks(missing)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
-        await expect(client.admin().committedOffsets('group', missing)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
-        await expect(client.admin().offsetsAtTime(missing, 0)).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
-        expect(await client.admin().describeTopics([missing])).toEqual([]);
       });
     });
   });
