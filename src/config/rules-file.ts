@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { AlertRule, Severity } from '../core/alert-rule.ts';
+import { unitOf } from '../core/reading.ts';
 import { IngotError } from '../errors.ts';
 import { parseDuration } from './duration.ts';
 
@@ -70,7 +71,7 @@ function parseRule(entry: unknown, place: string, problems: string[]): AlertRule
     forMs: durationOf(fields, 'for', at, problems),
     offDelayMs: durationOf(fields, 'offDelay', at, problems),
     severity: severityOf(fields, at, problems),
-    unit: fields['unit'] === undefined ? '' : textOf(fields, 'unit', { at, problems, pattern: /^[^\p{Cc}]{0,32}$/u }),
+    unit: ruleUnit(fields, at, problems),
     labels: labelsOf(fields, at, problems),
   };
 }
@@ -116,6 +117,16 @@ function severityOf(fields: Fields, at: string, problems: string[]): Severity {
   const severity = SEVERITIES.find((candidate) => candidate === value);
   if (severity === undefined) problems.push(`${at}: "severity" must be one of ${SEVERITIES.join(', ')}, not ${JSON.stringify(value)}`);
   return severity ?? 'CRITICAL';
+}
+
+/** A common metric has its unit; a rule may repeat it, but not contradict it. */
+function ruleUnit(fields: Fields, at: string, problems: string[]): string {
+  const ofMetric = typeof fields['metric'] === 'string' ? unitOf(fields['metric']) : '';
+  if (fields['unit'] === undefined) return ofMetric;
+  const unit = textOf(fields, 'unit', { at, problems, pattern: /^[^\p{Cc}]{0,32}$/u });
+  if (ofMetric !== '' && unit !== ofMetric)
+    problems.push(`${at}: "unit" of ${String(fields['metric'])} is always ${ofMetric}; leave it out`);
+  return unit;
 }
 
 function labelsOf(fields: Fields, at: string, problems: string[]): Record<string, string> {
