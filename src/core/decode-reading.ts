@@ -10,7 +10,7 @@ import { parseDeviceTopic } from './device-topic.ts';
 import { identityOf } from './identity.ts';
 import { scanJson } from './json-scan.ts';
 import type { BridgeRejectReason } from './outcome.ts';
-import { COMMON_METRICS, type CommonMetric, type CommonMetricName, type Reading } from './reading.ts';
+import { COMMON_METRICS, type CommonMetric, type CommonMetricName, METRIC_MAGNITUDE_MAX, type Reading } from './reading.ts';
 import { EARLIEST_PLAUSIBLE_EPOCH_MS, LATEST_PLAUSIBLE_EPOCH_MS } from './time.ts';
 
 export interface DeviceMessage {
@@ -191,6 +191,9 @@ function takeMetric(draft: Draft, name: string, value: unknown): Problem | undef
     // Adding 0 turns -0 into 0.
     reading[common.name] = value + 0;
     return undefined;
+  }
+  if (Math.abs(value) > METRIC_MAGNITUDE_MAX) {
+    return { reason: 'metric_out_of_range', detail: `${clip(name)} is ${value}, at most ${METRIC_MAGNITUDE_MAX} either way is taken` };
   }
   if (!isShortText(name) || name === '__proto__')
     return { reason: 'invalid_metric', detail: `${clip(name)} cannot be the name of a metric` };

@@ -52,6 +52,9 @@ export function unitOf(metric: string): string {
   return unitByMetric.get(metric) ?? '';
 }
 
+/** No measurement is larger than this in magnitude; sums and squares of what is allowed stay finite. */
+export const METRIC_MAGNITUDE_MAX = 1e100;
+
 /** What a device id may look like: nothing that MQTT, a Kafka key, a log line or a file name would take for something else. */
 export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._:-]{1,128}$/;
 

@@ -120,6 +120,7 @@ describe('what is refused', () => {
     ['{"temperature":true}', 'invalid_metric', 'a boolean'],
     ['{"temperature":1e999}', 'invalid_metric', 'not finite'],
     ['{"other":-1e999}', 'invalid_metric', 'not finite'],
+    ['{"other":1e101}', 'metric_out_of_range', '1e+100 either way'],
     ['{"metrics":{"a":"1"}}', 'invalid_metric', 'a string'],
     ['{"metrics":{"a":{"b":1}}}', 'invalid_metric', 'an object'],
     ['{"metrics":[1]}', 'invalid_field', 'an array'],
