@@ -194,6 +194,27 @@ export const ERROR_KINDS = {
     exitCode: 2,
     meaning: 'The tables were made by a later version of Ingot. Run that version, or use another database.',
   },
+  // local stack
+  COMPONENT_MISSING: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: "A program of the local stack is not installed. 'npm start' brings it, or names the command that does.",
+  },
+  COMPONENT_FAILED: {
+    canRetry: true,
+    exitCode: 3,
+    meaning: 'A program of the local stack did not start, or ended by itself. The message has the end of its log.',
+  },
+  DATA_FOLDER_IN_USE: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: "Another 'ingot up' runs on this data folder. Stop it, or use --ephemeral or another DATA_FOLDER.",
+  },
+  DATA_FOLDER_UNUSABLE: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'The data folder cannot be written, or its disk is nearly full. Free some space, or use another DATA_FOLDER.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
