@@ -66,6 +66,8 @@ export class EventStream {
     client.on('error', () => this.#forget(client));
     const now = nowMs();
     this.#write(client, eventText('snapshot', { nowMs: now, ledger: ledgerView(ledger()), ...model.snapshot(now) }));
+    // The snapshot of the only one has everything that was to be told.
+    if (this.#clients.size === 1) model.forgetChanges();
   }
 
   #sendDelta(): void {

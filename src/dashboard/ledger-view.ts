@@ -1,4 +1,3 @@
-import type { AggregatorLedger } from '../ops/aggregator-events.ts';
 import type { BridgeLedger } from '../ops/bridge-events.ts';
 import type { LedgerSnapshot } from './dashboard-ports.ts';
 
@@ -40,7 +39,7 @@ function bridgeSum(ledger: BridgeLedger): LedgerSum {
 const ALWAYS_SHOWN = { counted: 'good', not_aggregatable: 'left_out', duplicate: 'left_out' } as const;
 
 /** Every other outcome is a reason for a dead letter, shown once it has happened. */
-function aggregatorSum({ consumed, outcomes }: AggregatorLedger): LedgerSum {
+function aggregatorSum({ consumed, outcomes }: NonNullable<LedgerSnapshot['aggregator']>): LedgerSum {
   const usual = Object.entries(ALWAYS_SHOWN).map(([outcome, kind]) => ({ label: inWords(outcome), count: outcomes[outcome] ?? 0, kind }));
   const refused = Object.entries(outcomes)
     .filter(([outcome, count]) => !Object.hasOwn(ALWAYS_SHOWN, outcome) && count > 0)
