@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { IngotError } from '../errors.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
 import type { Delivery, DeliverySource } from './delivery-port.ts';
@@ -53,7 +53,10 @@ export class MqttSource implements DeliverySource {
   readonly #options: MqttSourceOptions;
   readonly #inFlight: InFlight;
   #onDelivery: (delivery: Delivery) => void = () => {};
+  /** What the session shall be subscribed to. */
+  #topics: readonly string[];
   #client: MqttClient | null = null;
+  #protocolVersion: ProtocolVersion = MQTT_5;
   /** The stream that PUBLISHes come in on; null when it is gone and no packet of the next one was seen yet. */
   #stream: Duplex | null = null;
   #closedStream: Duplex | null = null;
@@ -68,6 +71,7 @@ export class MqttSource implements DeliverySource {
 
   constructor(options: MqttSourceOptions) {
     this.#options = options;
+    this.#topics = options.topics;
     this.#inFlight = new InFlight({ maxMessages: options.maxInFlightMessages, maxBytes: options.maxInFlightBytes }, () => this.#resume());
   }
 
@@ -81,6 +85,24 @@ export class MqttSource implements DeliverySource {
     }
     const everyMs = ((this.#options.keepAliveSeconds ?? 60) * 1000) / 3;
     this.#keepAliveTimer = setInterval(() => this.#keepAlive(), everyMs);
+  }
+
+  /** Unsubscribes everything: from now on only what the session already holds is delivered. */
+  async leave(): Promise<void> {
+    this.#topics = [];
+    if (this.#client?.connected) await this.#subscribe(this.#client);
+  }
+
+  /**
+   * Ends the session, after `close`; what it still holds is lost to us. Without this a broker goes on queueing for a bridge that is
+   * gone, and a shared subscription goes on giving it messages (eclipse/mosquitto#2662).
+   */
+  async endSession(): Promise<void> {
+    // A clean start ends the old session, and its own ends with the connection because the expiry is 0 unless asked for.
+    const options: IClientOptions = { ...this.#clientOptions(this.#protocolVersion), clean: true, reconnectPeriod: 0 };
+    delete options.properties;
+    const client = await connectAsync(this.#options.url, options, false);
+    await client.endAsync();
   }
 
   hold(): void {
@@ -111,6 +133,7 @@ export class MqttSource implements DeliverySource {
   async #connect(protocolVersion: ProtocolVersion): Promise<void> {
     const client = connect(this.#options.url, this.#clientOptions(protocolVersion));
     this.#client = client;
+    this.#protocolVersion = protocolVersion;
     client.handleMessage = (packet, callback) => this.#onPublish(client.stream, packet as IPublishPacket, callback as HandledCallback);
     const { promise: subscribed, resolve, reject } = Promise.withResolvers<void>();
     this.#rejectStart = reject;
@@ -189,13 +212,14 @@ export class MqttSource implements DeliverySource {
   }
 
   async #subscribe(client: MqttClient): Promise<void> {
-    const { topics, qos, subscriptions, events } = this.#options;
-    const remembered = await subscriptions.load();
-    const stale = remembered.filter((topic) => !topics.includes(topic));
+    const { qos, subscriptions, events } = this.#options;
+    const topics = this.#topics;
+    const known = new Set([...(await subscriptions.load()), ...this.#options.topics]);
+    const stale = [...known].filter((topic) => !topics.includes(topic));
     // Both lists until the broker has answered: a crash in between must not forget a subscription that it still holds.
     await subscriptions.save([...topics, ...stale]);
     if (stale.length > 0) await client.unsubscribeAsync(stale);
-    const granted = await this.#requestSubscriptions(client, topics, qos);
+    const granted = topics.length === 0 ? [] : await this.#requestSubscriptions(client, topics, qos);
     for (const subscription of granted) {
       if (subscription.qos < qos) events.subscriptionGrantedBelow(subscription.topic, subscription.qos);
     }

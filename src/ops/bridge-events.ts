@@ -171,6 +171,10 @@ export class BridgeEvents {
     this.#log.info({ topics }, 'taking messages');
   }
 
+  leaving(): void {
+    this.#log.info('taking what the session still holds, then ending it');
+  }
+
   drained(): void {
     this.#log.info({ ...this.#counts }, 'drained');
   }
@@ -206,7 +210,7 @@ export class BridgeEvents {
   }
 
   subscriptionRemoved(topics: readonly string[]): void {
-    this.#log.info({ topics }, 'unsubscribed what MQTT_TOPICS no longer names');
+    this.#log.info({ topics }, 'unsubscribed what the session held from before');
   }
 
   readingHeld(inFlight: number): void {

@@ -273,6 +273,22 @@ describe('limits', () => {
 });
 
 describe('ending', () => {
+  it('unsubscribes when it leaves, and does not subscribe again on the next connection', async () => {
+    const { server, mqtt, taken } = await taking();
+    const first = await server.subscribed();
+    await mqtt.leave();
+    expect(topicsOf(first.packets, 'unsubscribe')).toMatchObject([{ unsubscriptions: ['devices/+/telemetry'] }]);
+    first.socket.destroy();
+    await waitUntil(() => topicsOf(server.connections[1]?.packets ?? [], 'unsubscribe').length === 1, 'the next connection');
+    server.connections[1]!.send(publish(1));
+    await waitUntil(() => taken.length === 1, 'what the session still holds');
+    expect(topicsOf(server.connections[1]!.packets, 'subscribe')).toEqual([]);
+    await mqtt.close(1_000);
+    await mqtt.endSession();
+    expect(server.connections[2]!.packets[0]).toMatchObject({ cmd: 'connect', clean: true, clientId: 'bridge-0' });
+    expect(server.connections[2]!.packets[0]).not.toHaveProperty('properties.sessionExpiryInterval');
+  });
+
   it('takes nothing after hold, sends the PUBACKs that are ready, then DISCONNECT, and reads until the broker closes', async () => {
     const { server, taken, mqtt } = await taking();
     const connection = await server.subscribed();

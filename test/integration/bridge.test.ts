@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectAsync, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Bridge } from '../../src/bridge/bridge.ts';
 import type { Reading } from '../../src/core/reading.ts';
@@ -59,6 +60,7 @@ async function surroundings(deviceCount: number): Promise<Surroundings> {
     devices,
     env: {
       MQTT_URL: mosquittoUrl,
+      MQTT_CLIENT_ID: freshName('bridge'),
       MQTT_TOPICS: devices.map((device) => `devices/${device}/telemetry`).join(','),
       KAFKA_BROKERS: kafkaBrokers.join(','),
       KAFKA_TOPIC_PREFIX: prefix,
@@ -206,6 +208,25 @@ describe('the bridge', () => {
       });
       expect(readings[0]!.identity).toBeGreaterThan(0);
     }
+  });
+
+  it('with --end-session: takes what the session still holds, ends it, and goes', async () => {
+    const { devices, env, readingsByDevice } = await surroundings(3);
+    const client = await publisher();
+    const first = bridgeProcess({ ...env, INSTANCE_ID: 'leaver' });
+    await first.logged('taking messages');
+    await first.stop();
+    for (let seq = 1; seq <= 20; seq++) for (const device of devices) await client.publishAsync(topicOf(device), message(seq), { qos: 1 });
+    const leaving = startRole('bridge --end-session', { ...env, INSTANCE_ID: 'leaver' });
+    cleanups.push(() => leaving.kill());
+    const [code] = await once(leaving.child, 'exit');
+    expect(code, leaving.log()).toBe(0);
+    for (const readings of (await readingsByDevice()).values()) expect(readings.length).toBe(20);
+    const sessionPresent = await new Promise((resolve) => {
+      const successor = connect(stack().mosquittoUrl, { clientId: `${env['MQTT_CLIENT_ID']}-leaver`, clean: false, protocolVersion: 5 });
+      successor.once('connect', (connack) => successor.end(true, () => resolve(connack.sessionPresent)));
+    });
+    expect(sessionPresent).toBe(false);
   });
 
   it('loses nothing when it is killed three times in the middle; what comes twice has the same identity', async () => {

@@ -5,7 +5,12 @@ import { runRole } from '../run-role.ts';
 export const bridge = defineCommand({
   description:
     'Takes what devices publish over MQTT, checks it, and writes it to the readings topic as Avro, keyed by device. A message is acknowledged to the MQTT broker only after Kafka has its record, or its dead letter with the cause. The session at the MQTT broker is kept: what comes while no bridge runs is taken later, and what was not acknowledged comes again.',
-  flags: {},
+  flags: {
+    'end-session': {
+      kind: 'boolean',
+      help: 'Take what the session at the MQTT broker still holds, then end the session and this process: for scaling down.',
+    },
+  },
   settings: [
     'MQTT_URL',
     'MQTT_USERNAME',
@@ -29,6 +34,11 @@ export const bridge = defineCommand({
       line: "INSTANCE_ID=1 ingot bridge --mqtt-topics '$share/ingot/devices/+/telemetry'",
       shows: 'one of several that share the load; the order of the readings of a device is given up',
     },
+    { line: 'INSTANCE_ID=1 ingot bridge --end-session', shows: 'that one goes for good and leaves no session behind' },
   ],
-  run: (context) => runRole(context, { role: 'bridge', start: startBridgeRole }),
+  run: (context) =>
+    runRole(context, {
+      role: 'bridge',
+      start: (surroundings) => startBridgeRole(surroundings, { endSession: context.flags['end-session'] }),
+    }),
 });

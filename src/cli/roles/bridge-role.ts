@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bridge } from '../../bridge/bridge.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { topicNames } from '../../kafka/topics.ts';
@@ -21,8 +22,16 @@ export interface BridgeRole extends RunningRole {
   readonly events: BridgeEvents;
 }
 
+export interface BridgeStart {
+  /** Take what the session at the MQTT broker still holds, then end the session and the role: for scaling down. */
+  readonly endSession: boolean;
+}
+
 /** Starts the bridge. Rejects with what keeps it from starting; then nothing of it is left running. */
-export async function startBridgeRole({ config, instance, health }: RoleSurroundings): Promise<BridgeRole> {
+export async function startBridgeRole(
+  { config, instance, health }: RoleSurroundings,
+  { endSession }: BridgeStart = { endSession: false },
+): Promise<BridgeRole> {
   const { topicPrefix } = config.kafka;
   const registry = health.dependency('registry');
   const kafka = health.dependency('kafka');
@@ -38,9 +47,9 @@ export async function startBridgeRole({ config, instance, health }: RoleSurround
   const lane = log.produceLane({ name: 'readings', acks: config.kafka.acks });
   const source = mqttSource(config, { clientId: `${config.mqtt.clientId}-${instance.id}`, events });
   const topics = topicNames(topicPrefix);
-  const failed = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
   // A start that fails is reported by its own rejection.
-  failed.promise.catch(() => {});
+  ended.promise.catch(() => {});
   try {
     const partitions = await requireTopics(log.admin(), topicPrefix);
     kafka.up();
@@ -55,13 +64,15 @@ export async function startBridgeRole({ config, instance, health }: RoleSurround
       maxPayloadBytes: config.bridge.maxPayloadBytes,
       events,
     });
-    await bridge.start(failed.reject);
+    await bridge.start(ended.reject);
     events.started(config.mqtt.topics);
+    if (endSession) takeWhatIsLeft(source, events).then(ended.resolve, ended.reject);
     return {
       events,
-      ended: failed.promise,
+      ended: ended.promise,
       drainSteps: [
         { name: 'bridge', stop: (remainingMs) => drain(bridge, remainingMs) },
+        ...(endSession ? [{ name: 'MQTT session', stop: () => source.endSession() }] : []),
         { name: 'bridge lane', stop: () => lane.close(LANE_CLOSE_MS) },
         { name: 'bridge log', stop: () => log.close() },
       ],
@@ -71,6 +82,20 @@ export async function startBridgeRole({ config, instance, health }: RoleSurround
     await lane.close(0);
     await log.close();
     throw error;
+  }
+}
+
+/** So long nothing more must come before the session counts as empty. */
+const QUIET_MS = 2_000;
+
+async function takeWhatIsLeft(source: MqttSource, events: BridgeEvents): Promise<void> {
+  events.leaving();
+  await source.leave();
+  for (let before = -1; ; ) {
+    const { received, inFlight } = events.ledger();
+    if (received === before && inFlight === 0) return;
+    before = received;
+    await sleep(QUIET_MS);
   }
 }
 
