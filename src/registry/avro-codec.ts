@@ -3,6 +3,7 @@ import avro from 'avsc';
 import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
 import { IngotError } from '../errors.ts';
 import { type AvroGuard, compileAvroGuard, RefusedSchemaError, SCHEMA_LIMITS } from './avro-guard.ts';
+import { compileReader } from './compiled-reader.ts';
 
 // Values to bytes and back with the Avro library, without an object or a copy that is not needed.
 
@@ -67,7 +68,8 @@ export interface AvroReader<Value> {
  * Throws RefusedSchemaError when the writer's schema cannot be resolved or is one that a decoder should not follow.
  */
 export function createReader<Value>({ writerText, readerType }: { writerText: string; readerType: avro.Type }): AvroReader<Value> {
-  const { guard, resolver } = compileWriter(writerText, readerType);
+  const { guard, writerType, resolver } = compileWriter(writerText, readerType);
+  if (canonical(writerType) === canonical(readerType)) return { read: compileReader<Value>(readerType) };
   const mapFields = mapFieldsOf(readerType);
   return {
     read(buffer, start, end) {
@@ -77,26 +79,29 @@ export function createReader<Value>({ writerText, readerType }: { writerText: st
       if (offset !== end) throw new Error('the decoder and the guard disagree on where the value ends');
       for (const field of mapFields) {
         const record = value as Record<string, object>;
-        record[field] = withoutPrototype(record[field]!);
+        record[field] = Object.assign(Object.create(null), record[field]);
       }
       return value;
     },
   };
 }
 
+/** Without doc, logicalType, defaults and whatever else does not matter to the bytes. */
+function canonical(type: avro.Type): string {
+  return JSON.stringify(type.schema());
+}
+
 // The library's declarations have no name for it.
 type Resolver = NonNullable<Parameters<avro.Type['decode']>[2]>;
 
-function compileWriter(writerText: string, readerType: avro.Type): { guard: AvroGuard; resolver: Resolver | undefined } {
+function compileWriter(writerText: string, readerType: avro.Type): { guard: AvroGuard; writerType: avro.Type; resolver: Resolver } {
   if (writerText.length > SCHEMA_LIMITS.textChars)
     throw new RefusedSchemaError(`the schema is longer than ${SCHEMA_LIMITS.textChars} characters`);
   try {
     // The guard goes first: it refuses depths and names that the library would follow.
     const guard = compileAvroGuard(JSON.parse(writerText));
     const writerType = parseAvroType(writerText);
-    // Reading one's own schema needs no resolver, and is a little quicker without.
-    const same = JSON.stringify(writerType.schema()) === JSON.stringify(readerType.schema());
-    return { guard, resolver: same ? undefined : (readerType.createResolver(writerType) as Resolver) };
+    return { guard, writerType, resolver: readerType.createResolver(writerType) as Resolver };
   } catch (cause) {
     if (cause instanceof RefusedSchemaError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -107,14 +112,4 @@ function compileWriter(writerText: string, readerType: avro.Type): { guard: Avro
 function mapFieldsOf(type: avro.Type): readonly string[] {
   const fields = (type as avro.types.RecordType).fields ?? [];
   return fields.filter((field) => field.type.typeName === 'map').map((field) => field.name);
-}
-
-const NO_ENTRIES: object = Object.freeze(Object.create(null));
-
-function withoutPrototype(map: object): object {
-  const keys = Object.keys(map);
-  if (keys.length === 0) return NO_ENTRIES;
-  const copy = Object.create(null) as Record<string, unknown>;
-  for (const key of keys) copy[key] = (map as Record<string, unknown>)[key];
-  return copy;
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { COMMON_METRICS, type Reading } from '../../src/core/reading.ts';
 import { createEncoder, createReader, parseAvroType } from '../../src/registry/avro-codec.ts';
+import { compileAvroGuard } from '../../src/registry/avro-guard.ts';
 
 const SCHEMAS = ['sensor-reading', 'window-aggregate', 'alert'].map((name) => ({
   name,
@@ -61,27 +62,32 @@ describe('readings', () => {
     );
   });
 
-  it('are read by the guard exactly as by the library: what the guard admits ends where the library ends', () => {
+  it('are read from damaged bytes only if guard and library read them too, and then as the same values', () => {
     const flip = fc.record({ at: fc.nat(), to: fc.nat(255) });
+    const guard = compileAvroGuard(JSON.parse(writerText));
     fc.assert(
       fc.property(anyReading, fc.array(flip, { minLength: 1, maxLength: 4 }), (reading, flips) => {
         const bytes = Buffer.from(encoder.encode(reading).subarray(5));
         for (const { at, to } of flips) bytes[at % bytes.length] = to;
-        let value: Reading | undefined;
-        try {
-          value = reader.read(bytes, 0, bytes.length);
-        } catch (error) {
-          // A message for people, and not the sign that guard and library differ.
-          expect((error as Error).message).not.toContain('disagree');
-          return;
-        }
-        const again = type.fromBuffer(bytes) as Reading;
-        expect({ ...value, metrics: { ...value.metrics } }).toMatchObject({ deviceId: again.deviceId, metrics: { ...again.metrics } });
+        const value = valueOrNull(() => reader.read(bytes, 0, bytes.length));
+        if (value === null) return;
+        expect(guard(bytes, 0, bytes.length)).toBeNull();
+        // The library reads longs below -2^52 wrongly.
+        if ([value.eventTime, value.receivedAt, value.identity, value.sequence ?? 0].some((long) => long < -(2 ** 52))) return;
+        expect({ ...value, metrics: { ...value.metrics }, attributes: { ...value.attributes } }).toEqual({ ...type.fromBuffer(bytes) });
       }),
-      { numRuns: 500 },
+      { numRuns: 1000 },
     );
   });
 });
+
+function valueOrNull<Value>(read: () => Value): Value | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
 
 describe('random bytes', () => {
   it.each(SCHEMAS)('never do worse to $name than an Error', ({ text: writerText }) => {
@@ -92,9 +98,7 @@ describe('random bytes', () => {
         try {
           reader.read(bytes, 0, bytes.length);
         } catch (error) {
-          expect((error as Error).message).toMatch(
-            /cut off|left|out of range|longer|bytes|boolean|integer|finite|UTF-8|precision|__proto__/,
-          );
+          expect((error as Error).message).toMatch(/cut off|left|out of range|as it says|boolean|integer|finite|UTF-8|__proto__/);
         }
       }),
       { numRuns: 1000 },

@@ -6,6 +6,9 @@ import { COMMON_METRICS, type Reading } from '../../src/core/reading.ts';
 import { readSchemaId, WIRE_PREFIX_BYTES } from '../../src/core/wire-format.ts';
 import { createEncoder, createReader, parseAvroType } from '../../src/registry/avro-codec.ts';
 
+import { AGGREGATE_SCHEMA, ALERT_SCHEMA } from '../../src/registry/our-schemas.ts';
+import { aggregate, alert, resolved } from '../support/sink-records.ts';
+
 const SENSOR_READING = readFileSync(new URL('../../schemas/sensor-reading.avsc', import.meta.url), 'utf8');
 
 const reading: Reading = {
@@ -131,6 +134,24 @@ describe('the reader', () => {
     const bytes = readerType.toBuffer(reading);
     bytes[bytes.indexOf('pump')] = 0xff;
     expect(() => own.read(bytes, 0, bytes.length)).toThrow('UTF-8');
+  });
+});
+
+describe('aggregates and alerts', () => {
+  it.each([
+    [AGGREGATE_SCHEMA, aggregate()],
+    [ALERT_SCHEMA, alert()],
+    [ALERT_SCHEMA, resolved({ value: null, labels: { site: 'é', line: '' }, evidence: [] })],
+  ])('come back as they were encoded ($0.name)', (schema, value) => {
+    const type = parseAvroType(schema.text);
+    const bytes = createEncoder<object>({ schemaId: 1, type }).encode(value);
+    const read = createReader<{ labels: object }>({ writerText: schema.text, readerType: type }).read(
+      bytes,
+      WIRE_PREFIX_BYTES,
+      bytes.length,
+    );
+    expect({ ...read, labels: { ...read.labels } }).toEqual(value);
+    expect(Object.keys(read)).toEqual((JSON.parse(schema.text) as SchemaJson).fields.map((field) => field.name));
   });
 });
 
