@@ -88,7 +88,7 @@ export class InFlight {
     this.#isReleaseScheduled = false;
     const packetIds = this.#queue.release();
     const stream = this.#stream;
-    if (packetIds.length > 0 && stream !== null && !stream.destroyed) {
+    if (packetIds.length > 0 && stream?.writable) {
       stream.write(encodePubacks(packetIds));
       if (stream.writableLength > MAX_UNREAD_PUBACK_BYTES) stream.destroy();
     }

@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest';
+import { BridgeEvents, isBalanced } from '../../../src/ops/bridge-events.ts';
+import { configureLog } from '../../../src/ops/log.ts';
+import { metricsRegistry } from '../../../src/ops/metrics.ts';
+
+configureLog({ level: 'silent', format: 'json' });
+
+it('keeps the ledger balanced through every fate of a message, and shows it as metrics', async () => {
+  const reports: string[] = [];
+  const dependency = (name: string) => ({
+    up: () => reports.push(`${name} up`),
+    down: (reason: string) => reports.push(`${name} down: ${reason}`),
+  });
+  const events = new BridgeEvents({ mqtt: dependency('mqtt'), kafka: dependency('kafka') });
+  for (const qos of [0, 1, 1, 1] as const) events.messageReceived(qos);
+  events.retainedIgnored();
+  events.messageRejected('invalid_json', 'detail');
+  events.deadLetterProduced('invalid_json');
+  events.readingProduced();
+  events.fieldsIgnored(3);
+  expect(events.ledger()).toEqual({ received: 4, produced: 1, deadLettered: 1, ignored: 1, shed: 0, inFlight: 1 });
+  expect(isBalanced(events.ledger())).toBe(true);
+  expect(isBalanced({ ...events.ledger(), received: 5 })).toBe(false);
+
+  events.mqttConnected(5, true);
+  events.mqttLost(1);
+  events.kafkaSilent(10_000);
+  events.batchAcknowledged(4);
+  expect(reports).toEqual([
+    'mqtt up',
+    'mqtt down: the connection was lost',
+    'kafka down: a batch was not acknowledged within 10000 ms',
+    'kafka up',
+  ]);
+
+  const shown = await metricsRegistry.metrics();
+  for (const line of [
+    'ingot_bridge_messages_received_total{dialect="native"} 4',
+    'ingot_bridge_messages_rejected_total{reason="invalid_json"} 1',
+    'ingot_bridge_inflight_messages 1',
+    'ingot_bridge_messages_ignored_total 1',
+    'ingot_bridge_messages_unprotected_total 1',
+    'ingot_bridge_fields_ignored_total 3',
+    'ingot_readings_produced_total 1',
+    'ingot_dead_letters_total{stage="bridge",reason="invalid_json"} 1',
+    'ingot_end_to_end_latency_seconds_count{stage="bridge"} 1',
+  ]) {
+    expect(shown.split('\n')).toContain(line);
+  }
+});
