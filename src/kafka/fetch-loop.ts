@@ -176,8 +176,8 @@ export class KafkaFetchLoop implements FetchLoop {
     if (kafkaCode === KAFKA_ERROR.offsetOutOfRange) {
       if (cursor.refuseOutOfRange(this.#options.outOfRangePatienceMs)) offsetOutOfRange({ loop, topic, partition, offset });
     } else {
-      const retryInMs = cursor.refuse();
-      partitionFetchRefused({ loop, topic, partition, kafkaCode, retryInMs });
+      const { attempt, retryInMs } = cursor.refuse();
+      partitionFetchRefused({ loop, topic, partition, kafkaCode, attempt, retryInMs });
     }
     this.#schedulePump();
   }
@@ -188,7 +188,7 @@ export class KafkaFetchLoop implements FetchLoop {
     this.#handle = null;
     this.#knownTopics.clear();
     this.#failures++;
-    fetchFailed({ loop: this.#options.name, error: errorText(error), retryInMs: this.#retryInMs() });
+    fetchFailed({ loop: this.#options.name, attempt: this.#failures, retryInMs: this.#retryInMs(), error: errorText(error) });
   }
 
   #retryInMs(): number {

@@ -1,8 +1,8 @@
 import { type Consumer, Kafka } from 'kafkajs';
 import { IngotError } from '../errors.ts';
-import { deadMemberEvicted, groupJoined, membershipEnded, membershipInterrupted } from '../ops/kafka-events.ts';
+import { coordinatorAwaited, deadMemberEvicted, groupJoined, membershipEnded, membershipInterrupted } from '../ops/kafka-events.ts';
 import { backOffMs, pause, withDeadline } from './deadline.ts';
-import { errorText, isFinalGroupError } from './kafka-errors.ts';
+import { errorText, isCoordinatorMovingError, isFinalGroupError } from './kafka-errors.ts';
 import { BreakableSockets, type KafkaAddress, openCluster, publicClientConfig, type RetrySettings } from './kafkajs-internals.ts';
 import type { GroupMembership } from './log-port.ts';
 
@@ -119,10 +119,11 @@ export class KafkaGroupMembership implements GroupMembership {
   /** One life of the consumer after the other, until stopped or refused for good. Never rejects. */
   async #supervise(): Promise<void> {
     const { groupId } = this.#options;
-    for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
+    let attempt = 1;
+    while (!this.#stopping.signal.aborted) {
       try {
         await this.#live(() => {
-          attempt = 0;
+          attempt = 1;
         });
         return;
       } catch (error) {
@@ -132,8 +133,11 @@ export class KafkaGroupMembership implements GroupMembership {
           this.#listeners?.onFailed(new IngotError('MEMBERSHIP_ENDED', `group ${groupId}: ${errorText(error)}`, { cause: error }));
           return;
         }
-        const retryInMs = backOffMs(attempt + 1, BACK_OFF);
-        membershipInterrupted({ groupId, error: errorText(error), retryInMs });
+        const retryInMs = backOffMs(attempt, BACK_OFF);
+        const event = { groupId, attempt, retryInMs, error: errorText(error) };
+        if (isCoordinatorMovingError(error)) coordinatorAwaited(event);
+        else membershipInterrupted(event);
+        attempt++;
         await pause(retryInMs, this.#stopping.signal);
       }
     }

@@ -6,6 +6,9 @@ export const KAFKA_ERROR = {
   offsetOutOfRange: 1,
   unknownTopicOrPartition: 3,
   messageTooLarge: 10,
+  coordinatorLoading: 14,
+  coordinatorNotAvailable: 15,
+  notCoordinator: 16,
   recordListTooLarge: 18,
   inconsistentGroupProtocol: 23,
   invalidSessionTimeout: 26,
@@ -51,6 +54,11 @@ export function isTooLargeError(error: unknown): boolean {
 
 export function isUnknownTopicError(error: unknown): boolean {
   return hasKafkaCode(error, [KAFKA_ERROR.unknownTopicOrPartition]);
+}
+
+/** The coordinator is starting or moving; it will be there in a moment. */
+export function isCoordinatorMovingError(error: unknown): boolean {
+  return hasKafkaCode(error, [KAFKA_ERROR.coordinatorLoading, KAFKA_ERROR.coordinatorNotAvailable, KAFKA_ERROR.notCoordinator]);
 }
 
 /** The group will not have us, however often we ask. */

@@ -125,12 +125,12 @@ export class LoopCursor implements PartitionCursor {
     return !isEmpty;
   }
 
-  /** The partition could not be fetched; returns after how many ms it is tried again. */
-  refuse(): number {
+  /** The partition could not be fetched; returns for which time that is, and after how many ms it is tried again. */
+  refuse(): { attempt: number; retryInMs: number } {
     this.#refusals++;
     const retryInMs = backOffMs(this.#refusals, BACK_OFF);
     this.#notBeforeMs = performance.now() + retryInMs;
-    return retryInMs;
+    return { attempt: this.#refusals, retryInMs };
   }
 
   /** The log does not hold `position`. Returns true when that has been so for too long, and the cursor has failed. */

@@ -29,9 +29,16 @@ const rebalances = new Counter({
   registers: [metricsRegistry],
 });
 
+/** An outage is told at attempts 1, 2, 4, 8, ...; the others are for the deepest look. */
+function warnRarely(event: { readonly attempt: number }, message: string): void {
+  const isPowerOfTwo = (event.attempt & (event.attempt - 1)) === 0;
+  if (isPowerOfTwo) log('kafka').warn(event, message);
+  else log('kafka').debug(event, message);
+}
+
 export function produceRepeated(event: { lane: string; attempt: number; retryInMs: number; error: string }): void {
   produceRetries.inc();
-  log('kafka').warn(event, 'a send failed and is repeated with a fresh producer');
+  warnRarely(event, 'a send failed and is repeated with a fresh producer');
 }
 
 /** A batch that the topic will never accept. */
@@ -48,9 +55,9 @@ export function transactionCallFailed(event: { transactionalId: string; call: 'f
   log('kafka').warn(event, event.fenced ? 'another owner has fenced this transactional id' : 'a transactional call failed');
 }
 
-export function fetchFailed(event: { loop: string; error: string; retryInMs: number }): void {
+export function fetchFailed(event: { loop: string; attempt: number; retryInMs: number; error: string }): void {
   fetchFailures.inc();
-  log('kafka').warn(event, 'a fetch failed and is repeated');
+  warnRarely(event, 'a fetch failed and is repeated');
 }
 
 export function partitionFetchRefused(event: {
@@ -58,10 +65,11 @@ export function partitionFetchRefused(event: {
   topic: string;
   partition: number;
   kafkaCode: number;
+  attempt: number;
   retryInMs: number;
 }): void {
   fetchFailures.inc();
-  log('kafka').warn(event, 'a partition could not be fetched and is tried again');
+  warnRarely(event, 'a partition could not be fetched and is tried again');
 }
 
 export function offsetOutOfRange(event: { loop: string; topic: string; partition: number; offset: number }): void {
@@ -77,8 +85,13 @@ export function deadMemberEvicted(event: { groupId: string; memberId: string }):
   log('kafka').info(event, 'an earlier life of this process was made to leave the group');
 }
 
-export function membershipInterrupted(event: { groupId: string; error: string; retryInMs: number }): void {
-  log('kafka').warn(event, 'the group membership was interrupted and is taken up again');
+export function membershipInterrupted(event: { groupId: string; attempt: number; retryInMs: number; error: string }): void {
+  warnRarely(event, 'the group membership was interrupted and is taken up again');
+}
+
+/** The broker has just started, or the group's coordinator is moving. */
+export function coordinatorAwaited(event: { groupId: string; attempt: number; retryInMs: number; error: string }): void {
+  log('kafka').debug(event, "waiting for the group's coordinator");
 }
 
 export function membershipEnded(event: { groupId: string; error: string }): void {
