@@ -16,6 +16,12 @@ export type CommandSection = (typeof COMMAND_SECTIONS)[number];
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'up',
+    summary: 'Run the whole pipeline on this machine, with simulated devices if wanted',
+    section: 'Run',
+    load: async () => (await import('./commands/up.ts')).up,
+  },
+  {
     name: 'simulate',
     summary: 'Publish over MQTT what a fleet of devices would',
     section: 'Run',

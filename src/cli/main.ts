@@ -5,6 +5,7 @@ import { enableCompileCache } from 'node:module';
 // Stripping the types of all modules takes longer than most commands; the cache makes it a matter of the first start. It only
 // serves what is imported after this line.
 enableCompileCache();
+const { runningStackAddresses } = await import('../local-stack/stack-file.ts');
 const { endOnUncaught, watchStopSignals } = await import('../ops/shutdown.ts');
 const { runCli } = await import('./run-cli.ts');
 
@@ -27,6 +28,7 @@ const exitCode = await runCli({
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stopRequest.signal,
+  runningStack: runningStackAddresses,
   onConfig: (loaded) => {
     if (loaded.config) stopRequest.setDeadline(loaded.config.instance.shutdownTimeoutMs);
   },

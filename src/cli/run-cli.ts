@@ -53,7 +53,7 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
     environment,
     filePath: line.configFile ?? (environment['INGOT_CONFIG'] || null),
     commandDefaults: command.configDefaults ?? {},
-    ...(runningStack && { runningStack: (config) => runningStack(config.instance.dataFolder) }),
+    ...(runningStack && command.usesRunningStack !== false && { runningStack: (config) => runningStack(config.instance.dataFolder) }),
   });
   applyLogSettings(loaded, stderr.isTTY === true);
   surroundings.onConfig?.(loaded);

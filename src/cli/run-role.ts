@@ -17,6 +17,8 @@ export interface RoleSurroundings {
   /** Stable id of this process among others of its role. */
   readonly instance: InstanceClaim;
   readonly health: Health;
+  /** Where health, metrics and the page are served. */
+  readonly httpUrl: string;
 }
 
 export interface RunningRole {
@@ -48,11 +50,11 @@ export async function runRole(context: Pick<CommandContext, 'config' | 'signal'>
     const server = await startHttpServer({ host, port, token, routes: operationsRoutes(health) });
     try {
       const startWithRoutes = async () => {
-        const running = await start({ config, instance, health });
+        const running = await start({ config, instance, health, httpUrl: server.url });
         server.addRoutes(running.routes ?? []);
         return running;
       };
-      return await serve(startWithRoutes, { role, health, instance, signal: context.signal, config });
+      return await serve(startWithRoutes, { role, health, instance, signal: context.signal, config, httpUrl: server.url });
     } finally {
       await server.close(HTTP_CLOSE_MS);
     }

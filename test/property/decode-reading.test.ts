@@ -49,7 +49,7 @@ describe('decoding never throws', () => {
   });
 
   it('decodes the same message to the same reading', () => {
-    const finite = fc.double({ noNaN: true, noDefaultInfinity: true });
+    const finite = fc.double({ min: -1e100, max: 1e100, noNaN: true });
     fc.assert(
       fc.property(
         fc.double({ min: -273, max: 3000, noNaN: true }),

@@ -32,7 +32,7 @@ export interface UpOptions {
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
   /** Lines to print when everything runs: where it listens and what to try. */
-  readonly welcome: () => readonly string[];
+  readonly welcome: (httpUrl: string) => readonly string[];
 }
 
 export interface UpResult {
@@ -47,7 +47,7 @@ export async function startUp(surroundings: RoleSurroundings, options: UpOptions
   const looking = new AbortController();
   const alerts = followAlerts(surroundings.config, { signal: looking.signal, print: (line) => screen.print(line) });
   alerts.catch((error: Error) => screen.print(`alerts cannot be shown: ${error.message}`));
-  screen.print(...options.welcome());
+  screen.print(...options.welcome(surroundings.httpUrl));
   const simulatorStop = new AbortController();
   const simulation = options.devices > 0 ? simulate(surroundings, options, simulatorStop.signal) : null;
   const status = showStatus(pipeline, options);
