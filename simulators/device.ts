@@ -10,7 +10,7 @@ const DAY_MS = 24 * HOUR_MS;
 const START_OF_RUN_MS = 10 * HOUR_MS;
 
 /** Heat moves into a machine's housing with this time constant. */
-const HOUSING_TAU_MS = 20 * 60_000;
+export const HOUSING_TAU_MS = 20 * 60_000;
 /** How much of the housing's excess temperature the air beside it takes. */
 const AIR_COUPLING = 0.12;
 /** The sensor's noise at one tick keeps this share of the tick before: real noise is not white. */
@@ -68,10 +68,11 @@ export function measure(story: Story, moment: Moment): Measurement {
 }
 
 /**
+ * The air of the hall, seen through a first-order lag (0: the air itself, HOUSING_TAU_MS: the housing of a machine that adds no heat).
  * A day's swing and two slower swings of the weather, each a sine. A first-order lag turns a sine of angular frequency w into one
  * that is smaller by sqrt(1 + (w tau)^2) and later by atan(w tau): the lag in closed form, without any memory.
  */
-function hallTemperatureCel(seed: number, device: number, elapsedMs: number, lagMs: number): number {
+export function hallTemperatureCel(seed: number, device: number, elapsedMs: number, lagMs: number): number {
   const atMs = START_OF_RUN_MS + elapsedMs;
   const warmestMs = between(site(seed, device, 0), 14, 16) * HOUR_MS;
   const mean = between(site(seed, device, 1), 18, 24);

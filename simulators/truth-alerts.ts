@@ -222,7 +222,7 @@ function agreement(a: Branch, b: Branch): Branch {
   const isShared = (episode: Episode): boolean => inA.has(JSON.stringify(episode)) && inB.has(JSON.stringify(episode));
   const disputed = [...a.ended, ...b.ended].filter((episode) => !isShared(episode));
   const doubtful = new Set([...a.doubtful, ...b.doubtful, ...disputed.map((episode) => episode.raisedAt)]);
-  return { state: a.state, ended: a.ended.filter((episode) => isShared(episode) && !doubtful.has(episode.raisedAt)), doubtful };
+  return { state: a.state, ended: a.ended.filter(isShared), doubtful };
 }
 
 /** After the last reading a timer that still runs elapses, or not, depending on how long somebody waits. */

@@ -128,6 +128,15 @@ describe('comparing what came out with the truth', () => {
     expect(kinds(compared({ readings: uncertain, aggregates: twice }))).toEqual(['window_differs']);
   });
 
+  test('the acknowledged readings of such a window must be there', () => {
+    const uncertain = readings.map((reading) => ({ ...reading, acked: reading.seq !== 3 }));
+    const alerts = rightAlerts.slice(0, 1);
+    expect(kinds(compared({ readings: uncertain, alerts, aggregates: rightAggregates.filter((row) => row.part !== 3) }))).toEqual([]);
+    expect(kinds(compared({ readings: uncertain, alerts, aggregates: rightAggregates.filter((row) => row.part !== 1) }))).toEqual([
+      'window_differs',
+    ]);
+  });
+
   test('an alert that depends on such a reading is not judged', () => {
     const uncertain = readings.map((reading) => ({ ...reading, acked: reading.seq !== 3 }));
     expect(compared({ readings: uncertain })).toMatchObject({ alertsExpected: 0, alertsUndecided: 1, differences: [] });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Measurement, measure } from '../../../simulators/device.ts';
+import { HOUSING_TAU_MS, hallTemperatureCel, type Measurement, measure } from '../../../simulators/device.ts';
 import type { Story } from '../../../simulators/scenarios.ts';
 
 const steady: Story = { scenario: 'steady', seed: 7, cycleMs: 60_000 };
@@ -63,6 +63,29 @@ describe('a simulated device', () => {
     const beforeSunrise = mean(hourly.slice(15, 19));
     expect(afternoon - beforeSunrise).toBeGreaterThan(3);
     expect(mean(hourly.slice(27, 31)) - beforeSunrise).toBeGreaterThan(2);
+  });
+
+  test('the closed form of the thermal lag is what a step-by-step integration gives', () => {
+    const stepMs = 10_000;
+    let housing = hallTemperatureCel(7, 1, 0, 0);
+    for (let atMs = 0; atMs < 24 * 60 * MINUTE_MS; atMs += stepMs) {
+      housing += ((hallTemperatureCel(7, 1, atMs, 0) - housing) * stepMs) / HOUSING_TAU_MS;
+    }
+    expect(housing).toBeCloseTo(hallTemperatureCel(7, 1, 24 * 60 * MINUTE_MS, HOUSING_TAU_MS), 2);
+    expect(housing).not.toBeCloseTo(hallTemperatureCel(7, 1, 24 * 60 * MINUTE_MS, 0), 2);
+  });
+
+  test('its housing follows the hall with that lag', () => {
+    const everyMs = 10_000;
+    const times = Array.from({ length: (24 * 60 * MINUTE_MS) / everyMs }, (_, tick) => tick * everyMs);
+    const temperature = times.map((elapsedMs, tick) => measure(steady, { device: 1, tick, elapsedMs }).temperature);
+    const spread = (lagMs: number): number => {
+      const rise = temperature.map((value, tick) => value - hallTemperatureCel(7, 1, times[tick]!, lagMs));
+      const hourly = Array.from({ length: 24 }, (_, hour) => mean(rise.slice(hour * 360, hour * 360 + 360)));
+      return Math.max(...hourly) - Math.min(...hourly);
+    };
+    expect(spread(HOUSING_TAU_MS)).toBeLessThan(0.25);
+    expect(spread(0)).toBeGreaterThan(2 * spread(HOUSING_TAU_MS));
   });
 
   test('its air is drier when the machine is hotter', () => {

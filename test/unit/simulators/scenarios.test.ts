@@ -68,6 +68,15 @@ describe('scenarios', () => {
     expect(isOnline(story, 0, (episode?.resolvedAt ?? 0) - STARTED_AT_MS)).toBe(false);
   });
 
+  test('at the end of the run everybody is back, so that no backlog is left', () => {
+    const story = { scenario: 'late-burst', seed: 1, cycleMs: 60_000 } as const;
+    const schedule = { startedAtMs: STARTED_AT_MS, devices: 1, ratePerSecond: 2 };
+    const [feed] = simulatedFeeds({ story, schedule, durationMs: 12_000, namePrefix: 'sim' });
+    expect(isOnline(story, 0, 12_000)).toBe(false);
+    expect(feed?.isOnline(11_999)).toBe(false);
+    expect(feed?.isOnline(12_000)).toBe(true);
+  });
+
   test('a fleet of one has something to show in every scenario but steady', () => {
     expect(SCENARIOS.filter((scenario) => partOf(scenario, 0) === 'steady')).toEqual(['steady']);
   });

@@ -48,6 +48,18 @@ describe('expected alerts', () => {
     ['close to five minutes nobody knows', ['900 90', '3 101 @1200', '4 80 @1201'], {}, ['undecided 3']],
     ['for: a breach that lasts', ['1 101', '2 102', '4 103', '5 80'], { forMs: 3 * S }, ['1..5 103']],
     ['for: equality of the duration is enough', ['1 101', '30.999 102', '31 101', '40 90'], { forMs: 30 * S }, ['1..40 102']],
+    [
+      'for: a breach on a clock that was set back lasts by its own times',
+      ['900 90', '3 101 @1300', '33 101 @1305', '40 90 @1306'],
+      { forMs: 30 * S },
+      ['3..40 101'],
+    ],
+    [
+      'off delay: begins anew on a clock that was set back',
+      ['900 101', '901 90', '3 90 @1300', '603 90 @1320'],
+      { offDelayMs: 600 * S },
+      ['900..603 101'],
+    ],
     ['for: too short', ['1 101', '20 102', '25 90', '40 90'], { forMs: 30 * S }, []],
     ['for: what is no breach starts it anew', ['1 101', '10 99', '20 101', '40 101', '50 101', '60 90'], { forMs: 30 * S }, ['20..60 101']],
     ['for: another metric of the device moves its clock', ['1 101', '5 -', '6 90'], { forMs: 3 * S }, ['1..6 101']],
