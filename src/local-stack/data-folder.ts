@@ -1,0 +1,110 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as wait } from 'node:timers/promises';
+import { IngotError } from '../errors.ts';
+import { isAlive, readStackFile } from './stack-file.ts';
+
+// The one folder of a local stack: `data` in the project (DATA_FOLDER), with a folder below it for each component. One stack at a
+// time works on it.
+
+export interface DataFolder {
+  readonly path: string;
+  /** Gives the folder free, and deletes it when it is temporary. */
+  release(): void;
+}
+
+/** Kafka alone needs some of this for the segments and indexes that it reserves; a full disk stops it in the middle of a write. */
+const FREE_BYTES_MIN = 512 * 1024 ** 2;
+const SQLITE_BUSY = 5;
+
+/**
+ * Takes the folder for this process, and ends what a killed predecessor may have left running on it. IngotError
+ * `DATA_FOLDER_IN_USE`, `DATA_FOLDER_UNUSABLE`.
+ */
+export async function openDataFolder(path: string): Promise<DataFolder> {
+  try {
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, '.writable'), '');
+    rmSync(join(path, '.writable'));
+  } catch (error) {
+    throw new IngotError('DATA_FOLDER_UNUSABLE', `${path} cannot be written: ${(error as Error).message}. Use another DATA_FOLDER.`, {
+      cause: error,
+    });
+  }
+  requireFreeSpace(path);
+  const unlock = lock(path);
+  await endOrphans(path);
+  return { path, release: unlock };
+}
+
+/** A new folder for --ephemeral, gone after `release`. IngotError `DATA_FOLDER_UNUSABLE`. */
+export function openTemporaryFolder(): DataFolder {
+  requireFreeSpace(tmpdir());
+  const path = mkdtempSync(join(tmpdir(), 'ingot-'));
+  return { path, release: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) };
+}
+
+function requireFreeSpace(path: string): void {
+  const { bavail, bsize } = statfsSync(path);
+  const freeBytes = bavail * bsize;
+  if (freeBytes >= FREE_BYTES_MIN) return;
+  const inMiB = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MiB`;
+  throw new IngotError(
+    'DATA_FOLDER_UNUSABLE',
+    `Only ${inMiB(freeBytes)} are free on the disk of ${path}; the local stack needs ${inMiB(FREE_BYTES_MIN)}. Free some space, or use another DATA_FOLDER.`,
+  );
+}
+
+/** The lock is the operating system's, taken through SQLite since Node has no flock: it ends with the process, however it ends. */
+function lock(path: string): () => void {
+  const database = new DatabaseSync(join(path, 'up.lock'), { timeout: 0 });
+  try {
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    const pid = readStackFile(path)?.pid;
+    const who = pid === undefined ? '' : ` (process ${pid})`;
+    throw new IngotError(
+      'DATA_FOLDER_IN_USE',
+      `Another 'ingot up' already runs on ${path}${who}. Stop it, or start this one with --ephemeral or another DATA_FOLDER.`,
+    );
+  }
+  return () => {
+    if (database.isOpen) database.close();
+  };
+}
+
+const ORPHAN_POLL_MS = 100;
+/** Longer than the orphan guard gives them. */
+const ORPHAN_DEADLINE_MS = 8_000;
+
+/** Children of a predecessor that was killed: their guard is stopping them, and until then they hold ports and Kafka's lock file. */
+async function endOrphans(path: string): Promise<void> {
+  const pids = Object.values(readStackFile(path)?.children ?? {}).filter((pid) => isAlive(pid) && isChildOn(pid, path));
+  const deadline = performance.now() + ORPHAN_DEADLINE_MS;
+  while (pids.some(isAlive)) {
+    if (performance.now() > deadline) for (const pid of pids) killIfAlive(pid);
+    await wait(ORPHAN_POLL_MS);
+  }
+}
+
+/** Process numbers are reused: only a process whose command line names this folder is one of ours. */
+function isChildOn(pid: number, path: string): boolean {
+  try {
+    return execFileSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).includes(path);
+  } catch {
+    return false;
+  }
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { IngotError } from '../errors.ts';
+import { type RunningChild, startChild } from './child.ts';
+import { runToEnd } from './one-shot.ts';
+import { keptPorts, LOOPBACK } from './ports.ts';
+import { requireJavaProgram, requirePart } from './required-program.ts';
+
+// One Kafka node (KRaft: broker and controller in one process) in a folder of its own.
+
+export interface KafkaOptions {
+  /** Its data, settings, ports and log. The next start on it goes on where this one stops. */
+  readonly folder: string;
+  /** Tried at the first start; null takes any. */
+  readonly preferredPort: number | null;
+  readonly onCrash?: (error: IngotError) => void;
+}
+
+export interface RunningKafka extends RunningChild {
+  readonly brokers: readonly string[];
+}
+
+const LOG4J_FILE = fileURLToPath(new URL('kafka-log4j2.xml', import.meta.url));
+const READY_DEADLINE_MS = 120_000;
+const STOP_DEADLINE_MS = 15_000;
+
+/** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
+export async function startKafka({ folder, preferredPort, onCrash }: KafkaOptions): Promise<RunningKafka> {
+  const java = requireJavaProgram();
+  const classPath = join(requirePart('kafka'), '*');
+  mkdirSync(folder, { recursive: true });
+  const ports = await keptPorts(join(folder, 'ports.json'), { broker: preferredPort, controller: null });
+  const settingsFile = join(folder, 'server.properties');
+  writeFileSync(settingsFile, serverProperties(join(folder, 'log'), ports));
+  const javaArgs = ['-cp', classPath, `-Dlog4j2.configurationFile=${LOG4J_FILE}`];
+  if (!existsSync(join(folder, 'log', 'meta.properties'))) {
+    const clusterId = randomBytes(16).toString('base64url');
+    await runToEnd('Formatting the folder of Kafka', java, [
+      ...javaArgs,
+      'kafka.tools.StorageTool',
+      'format',
+      '-t',
+      clusterId,
+      '-c',
+      settingsFile,
+      '--ignore-formatted',
+    ]);
+  }
+  const child = await startChild({
+    name: 'Kafka',
+    program: java,
+    // One node of this size needs no parallel collector, and starts sooner without it.
+    args: ['-Xmx512m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError', ...javaArgs, 'kafka.Kafka', settingsFile],
+    workFolder: folder,
+    logFile: join(folder, 'kafka.log'),
+    isReady: () => answersApiVersions(ports.broker),
+    readyDeadlineMs: READY_DEADLINE_MS,
+    stopDeadlineMs: STOP_DEADLINE_MS,
+    onCrash,
+  });
+  return { ...child, brokers: [`${LOOPBACK}:${ports.broker}`] };
+}
+
+/** runtime.md "Kafka": what one node needs. */
+function serverProperties(logFolder: string, ports: { readonly broker: number; readonly controller: number }): string {
+  const settings: Record<string, string | number | boolean> = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@${LOOPBACK}:${ports.controller}`,
+    listeners: `PLAINTEXT://${LOOPBACK}:${ports.broker},CONTROLLER://${LOOPBACK}:${ports.controller}`,
+    'advertised.listeners': `PLAINTEXT://${LOOPBACK}:${ports.broker}`,
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    // A backslash would begin an escape in this format.
+    'log.dirs': logFolder.replaceAll('\\', '/'),
+    'auto.create.topics.enable': false,
+    'num.partitions': 4,
+    'default.replication.factor': 1,
+    'min.insync.replicas': 1,
+    'offsets.topic.num.partitions': 4,
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.num.partitions': 4,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'share.coordinator.state.topic.num.partitions': 4,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    // Nobody else will join a moment later, as it is on a cluster that starts.
+    'group.initial.rebalance.delay.ms': 0,
+    // One node has nobody to hand its leaderships to.
+    'controlled.shutdown.enable': false,
+  };
+  return `${Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}`)
+    .join('\n')}\n`;
+}
+
+const ANSWER_DEADLINE_MS = 1_000;
+/** ApiVersions v0 with correlation id 1 and no client id: what every client asks first. */
+const API_VERSIONS_REQUEST = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
+
+/** Whether the broker serves requests. Kafka opens its listener only when it is ready, and a listener alone may be somebody else's. */
+function answersApiVersions(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(port, LOOPBACK);
+  socket.setTimeout(ANSWER_DEADLINE_MS, () => resolve(false));
+  socket.on('error', () => resolve(false));
+  socket.on('connect', () => socket.write(API_VERSIONS_REQUEST));
+  // Length, the correlation id, and error code 0 are the first ten bytes; they come in one piece.
+  socket.on('data', (answer) => resolve(answer.length >= 10 && answer.readInt32BE(4) === 1 && answer.readInt16BE(8) === 0));
+  return promise.finally(() => socket.destroy());
+}
