@@ -6,8 +6,10 @@ import { type SqlDatabase, type SqlResult, type SqlSession, toDatabaseError } fr
 // The embedded database: PGlite in a thread of its own, because its statements run to their end without letting anything else of their
 // thread run. One process at a time may have the folder open: who calls holds the lock of the data folder.
 
-// One statement of this many rows takes some 10 ms, so whoever reads the tables meanwhile does not wait for long.
-const ROWS_PER_TRANSACTION = 5_000;
+// PGlite writes some 10 000 rows in a second, and whoever reads the tables waits meanwhile.
+const ROWS_PER_TRANSACTION = 2_000;
+// A transaction of one row keeps a processor busy for 10 ms, which a machine that runs the whole pipeline needs for other things.
+const TRANSACTION_INTERVAL_MS = 250;
 
 /** Starts the thread when it is first used. `folder` is created when it is not there. */
 export function openEmbeddedDatabase(folder: string): SqlDatabase {
@@ -30,6 +32,7 @@ export function openEmbeddedDatabase(folder: string): SqlDatabase {
   return {
     address,
     rowsPerTransaction: ROWS_PER_TRANSACTION,
+    transactionIntervalMs: TRANSACTION_INTERVAL_MS,
     query: (text, parameters) => inTurn(() => current().query(text, parameters)),
     runScript: (text) => inTurn(() => current().runScript(text)),
     transaction: (work) => inTurn(() => inTransaction(current(), work)),

@@ -8,6 +8,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** No statement of ours takes longer; a server that says nothing for so long is taken for away. */
 const QUERY_TIMEOUT_MS = 60_000;
 const ROWS_PER_TRANSACTION = 20_000;
+// The aggregator commits each partition about every 50 ms; together they would be a transaction here every few milliseconds.
+const TRANSACTION_INTERVAL_MS = 50;
 
 // A process that stands still in the middle of a transaction must not hold its locks for ever, and nobody waits for ever for such locks.
 // Set here and not at the login, because a connection pooler in between would refuse that.
@@ -24,6 +26,7 @@ export function openPostgres(databaseUrl: string): SqlDatabase {
   return {
     address,
     rowsPerTransaction: ROWS_PER_TRANSACTION,
+    transactionIntervalMs: TRANSACTION_INTERVAL_MS,
     query: run,
     // Several statements in one message are one transaction by themselves.
     runScript: async (text) => void (await run(text)),

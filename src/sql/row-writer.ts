@@ -5,8 +5,8 @@ import { recordsIn, type SinkSlice } from './sink-slice.ts';
 import type { SqlDatabase } from './sql-database.ts';
 import { type WrittenSlices, writeSlices } from './write-slices.ts';
 
-// All partitions of a process write through one door: while a transaction is under way the slices of other partitions gather, and the
-// next transaction takes them together.
+// All partitions of a process write through one door: between two transactions the slices of the partitions gather, and the next one takes
+// them together.
 
 export interface RowWriter {
   /**
@@ -34,8 +34,12 @@ export function createRowWriter(database: SqlDatabase, onHealth: (error: Error |
   const closing = new AbortController();
   let running: Promise<void> | null = null;
 
+  let earliestAtMs = 0;
   const run = async (): Promise<void> => {
     while (waiting.length > 0 && !closing.signal.aborted) {
+      if (rowsIn(waiting) < database.rowsPerTransaction) await pauseUntil(earliestAtMs, closing.signal);
+      earliestAtMs = performance.now() + database.transactionIntervalMs;
+      if (closing.signal.aborted) break;
       const taken = takeTogether(waiting, database.rowsPerTransaction);
       try {
         const { moved } = await writePatiently(
@@ -65,6 +69,16 @@ export function createRowWriter(database: SqlDatabase, onHealth: (error: Error |
       for (const { reject } of waiting.splice(0)) reject(closing.signal.reason);
     },
   };
+}
+
+function rowsIn(waiting: readonly Waiting[]): number {
+  return waiting.reduce((rows, { slice }) => rows + recordsIn(slice), 0);
+}
+
+/** Also ends when the signal is aborted. */
+async function pauseUntil(atMs: number, signal: AbortSignal): Promise<void> {
+  const pauseMs = atMs - performance.now();
+  if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => {});
 }
 
 /** The first slice in any case, and as many more as fit. */

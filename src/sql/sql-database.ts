@@ -23,6 +23,8 @@ export interface SqlDatabase extends SqlSession {
   readonly address: string;
   /** Rows that one transaction should hold at most, so that nothing else waits for long. */
   readonly rowsPerTransaction: number;
+  /** The least time from the begin of one such transaction to that of the next, when there are fewer rows. */
+  readonly transactionIntervalMs: number;
   /** Several statements without parameters, in one transaction. */
   runScript(text: string): Promise<void>;
   /**
