@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { LiveTerminal } from '../../../src/cli/up/live-terminal.ts';
+import { isLedgerBalanced, type PipelineSnapshot, statusBlock, statusLine } from '../../../src/cli/up/status-block.ts';
+
+const snapshot: PipelineSnapshot = {
+  runningForMs: 3_725_000,
+  devices: 25,
+  bridge: { received: 12_345, produced: 12_300, deadLettered: 40, ignored: 0, shed: 0, inFlight: 5 },
+  aggregator: {
+    consumed: 12_295,
+    outcomes: { counted: 12_200, duplicate: 90, future: 5 },
+    late: 7,
+    windowsEmitted: 480,
+    alertsRaised: 6,
+    alertsEnded: 4,
+    latencyMs: { p50: 41.6, p99: 180.2 },
+  },
+  openWindows: 25,
+  alertsFiring: 2,
+  lagRecords: 5,
+  sqlRows: 490,
+};
+
+test('the block says every figure in words', () => {
+  const text = statusBlock(snapshot, 49.7).join('\n');
+  for (const part of [
+    '01:02:05',
+    '12 345 messages over MQTT, 50/s',
+    '12 300 readings to Kafka, 5 in flight',
+    '480 rows closed, 25 windows open',
+    '2 firing, 6 raised, 4 ended',
+  ]) {
+    expect(text).toContain(part);
+  }
+  for (const part of [
+    '40 from the bridge, 5 from the aggregator',
+    '7 late (counted), 90 duplicate',
+    'p50 42 ms, p99 180 ms',
+    '490 rows written',
+    'balanced, 10 under way',
+  ]) {
+    expect(text).toContain(part);
+  }
+  expect(statusLine(snapshot, 49.7)).toContain('dead letters 45 | end to end p50 42 ms, p99 180 ms | ledger balanced');
+});
+
+test('a message or a reading without a place in the ledger is seen', () => {
+  expect(isLedgerBalanced(snapshot)).toBe(true);
+  const lostMessage = { ...snapshot, bridge: { ...snapshot.bridge, produced: 12_299 } };
+  const lostReading = { ...snapshot, aggregator: { ...snapshot.aggregator, consumed: 12_296 } };
+  for (const broken of [lostMessage, lostReading]) {
+    expect(isLedgerBalanced(broken)).toBe(false);
+    expect(statusBlock(broken, 0).join('\n')).toContain('NOT BALANCED');
+  }
+});
+
+function written(isTerminal: boolean, draw: (screen: LiveTerminal) => void): string {
+  let text = '';
+  const stream = { write: (chunk: string) => ((text += chunk), true) } as unknown as NodeJS.WritableStream;
+  draw(new LiveTerminal(stream, isTerminal));
+  return text;
+}
+
+test('on a terminal the block is drawn again below the lines; elsewhere there is none', () => {
+  const draw = (screen: LiveTerminal): void => {
+    screen.show(['a', 'b']);
+    screen.print('line');
+    screen.end();
+    screen.print('last');
+  };
+  expect(written(true, draw)).toBe('a\nb\n\x1b[2A\x1b[0Jline\na\nb\nlast\n');
+  expect(written(false, draw)).toBe('line\nlast\n');
+});

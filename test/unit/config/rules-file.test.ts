@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parseRules, readRulesFile } from '../../../src/config/rules-file.ts';
+
+test('a rule with everything', () => {
+  const { rules, problems } = parseRules(`
+rules:
+  - { id: z-cold, metric: temperature, below: -20, deadband: 2, for: 5m, offDelay: 30s, severity: WARNING, labels: { team: cooling } }
+  - { id: a-hot, metric: spindle, above: 80, unit: Cel }
+`);
+  expect(problems).toEqual([]);
+  expect(rules.map(({ id }) => id)).toEqual(['a-hot', 'z-cold']);
+  expect(rules[0]).toEqual({
+    id: 'a-hot',
+    version: 1,
+    metric: 'spindle',
+    direction: 'above',
+    threshold: 80,
+    deadband: 0,
+    forMs: 0,
+    offDelayMs: 0,
+    severity: 'CRITICAL',
+    unit: 'Cel',
+    labels: {},
+  });
+  expect(rules[1]).toMatchObject({
+    direction: 'below',
+    threshold: -20,
+    deadband: 2,
+    forMs: 300_000,
+    offDelayMs: 30_000,
+    severity: 'WARNING',
+    unit: 'Cel',
+    labels: { team: 'cooling' },
+  });
+});
+
+test('everything that is wrong is said at once, with the rule and what is allowed', () => {
+  const { problems } = parseRules(`
+rules:
+  - { id: "two words", metric: temperature, above: 1, below: 2, deadband: -1, for: 5, severity: LOUD, colour: red, labels: [a] }
+  - { id: twice, metric: m, above: hot }
+  - { id: twice, metric: temperature, unit: K, above: 1 }
+  - just text
+`);
+  const text = problems.join('\n');
+  for (const part of [
+    '"colour" is not known',
+    'give either "above" or "below"',
+    '"id" must be a text',
+    '"deadband" must be a number of at least 0, not -1',
+    '"for" must be a duration such as 250ms, 60s or 5m, not 5',
+    '"severity" must be one of INFO, WARNING, CRITICAL, not "LOUD"',
+    '"labels" must map names to texts',
+    'rule "twice": "above" must be a number, not "hot"',
+    '"unit" of temperature is always Cel',
+    'two rules have the id "twice"',
+    'rule 4: it must be a mapping',
+  ]) {
+    expect(text).toContain(part);
+  }
+});
+
+test.each([
+  ['rules: {', 'it is not YAML'],
+  ['[]', 'it must hold "rules"'],
+  ['', 'it must hold "rules"'],
+])('%j is refused', (text, problem) => {
+  expect(parseRules(text).problems.join()).toContain(problem);
+});
+
+test('the example of the machine series is valid; a file that is not there is named', () => {
+  const path = new URL('../../../examples/nab/rules.yaml', import.meta.url).pathname;
+  expect(readFileSync(path, 'utf8')).toContain('rules:');
+  expect(readRulesFile(path)).toMatchObject([{ metric: 'machine_temperature', direction: 'above', threshold: 100, deadband: 5 }]);
+  expect(() => readRulesFile('/nowhere/rules.yaml')).toThrow('/nowhere/rules.yaml cannot be read (ENOENT)');
+});
