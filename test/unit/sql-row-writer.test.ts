@@ -1,57 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { IngotError } from '../../src/errors.ts';
 import { configureLog } from '../../src/ops/log.ts';
 import { createRowWriter, type RowWriter } from '../../src/sql/row-writer.ts';
-import type { SqlDatabase, SqlRow } from '../../src/sql/sql-database.ts';
+import { PositionsDatabase } from '../support/positions-database.ts';
 import { aggregate, slice } from '../support/sink-records.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 configureLog({ level: 'silent', format: 'json' });
-
-/** A database that knows positions only, and what a test may do to it. */
-class PositionsDatabase implements SqlDatabase {
-  readonly address = 'a database in memory';
-  rowsPerTransaction = 100;
-  transactionIntervalMs = 0;
-  readonly positions = new Map<string, number>();
-  /** Partitions per transaction. */
-  readonly transactions: string[][] = [];
-  /** What the next transactions do instead of committing. */
-  readonly failures: ('before commit' | 'after commit')[] = [];
-  /** Held transactions wait here. */
-  gate: Promise<void> = Promise.resolve();
-
-  async transaction<Result>(work: (session: SqlDatabase) => Promise<Result>): Promise<Result> {
-    const before = new Map(this.positions);
-    this.transactions.push([]);
-    const result = await work(this);
-    await this.gate;
-    const failure = this.failures.shift();
-    if (failure === undefined) return result;
-    if (failure === 'before commit') for (const [key, offset] of before) this.positions.set(key, offset);
-    throw new IngotError('DATABASE_UNREACHABLE', 'The database in memory is away.');
-  }
-
-  async query(text: string, parameters: readonly unknown[] = []): Promise<{ rows: SqlRow[]; rowCount: number }> {
-    const keys = () => (parameters[0] as string[]).map((topic, index) => `${topic}/${(parameters[1] as number[])[index]}`);
-    if (text.includes('for update')) {
-      this.transactions.at(-1)!.push(...keys());
-      const rows = keys().flatMap((key) => {
-        const [topic, partition] = key.split('/');
-        const offset = this.positions.get(key);
-        return offset === undefined ? [] : [{ topic, kafka_partition: Number(partition), next_offset: String(offset) }];
-      });
-      return { rows, rowCount: rows.length };
-    }
-    if (text.startsWith('update sink_positions')) {
-      for (const [index, key] of keys().entries()) this.positions.set(key, (parameters[2] as number[])[index]!);
-    }
-    return { rows: [], rowCount: (parameters[0] as unknown[] | undefined)?.length ?? 0 };
-  }
-
-  async runScript(): Promise<void> {}
-  async close(): Promise<void> {}
-}
 
 const sliceOf = (partition: number, from = 0, rows = 10) =>
   slice({ topic: 't', partition, from, rows: Array.from({ length: rows }, (_, part) => aggregate({ part })) });
@@ -60,7 +14,7 @@ describe('the row writer', () => {
   let writer: RowWriter;
   const open = (change: Partial<PositionsDatabase> = {}) => {
     const database = Object.assign(new PositionsDatabase(), change);
-    for (let partition = 0; partition < 5; partition++) database.positions.set(`t/${partition}`, 0);
+    for (let partition = 0; partition < 5; partition++) database.put({ topic: 't', partition }, 0);
     const health: (string | null)[] = [];
     writer = createRowWriter(database, (error) => health.push(error === null ? null : error.message));
     return { database, health };
@@ -76,7 +30,7 @@ describe('the row writer', () => {
     gate.resolve();
     expect(await Promise.all(writes)).toEqual(['written', 'written', 'written', 'written']);
     expect(database.transactions).toEqual([['t/0'], ['t/1', 't/2', 't/3']]);
-    expect([...database.positions.values()]).toEqual([10, 10, 10, 10, 0]);
+    expect([...database.positions.values()].map(({ next }) => next)).toEqual([10, 10, 10, 10, 0]);
   });
 
   it('holds no more rows in a transaction than the database wants, but one slice in any case', async () => {
@@ -107,7 +61,7 @@ describe('the row writer', () => {
     database.failures.push('before commit', 'after commit');
     expect(await writer.write(sliceOf(0))).toBe('written');
     expect(database.transactions).toHaveLength(3);
-    expect(database.positions.get('t/0')).toBe(10);
+    expect(database.positions.get('t/0')?.next).toBe(10);
     expect(health).toEqual(['The database in memory is away.', 'The database in memory is away.', null]);
   });
 
@@ -119,7 +73,7 @@ describe('the row writer', () => {
     gate.resolve();
     expect(await first).toBe('written');
     expect(await Promise.all(writes)).toEqual(['moved', 'written']);
-    expect([database.positions.get('t/1'), database.positions.get('t/2')]).toEqual([0, 10]);
+    expect([database.positions.get('t/1')?.next, database.positions.get('t/2')?.next]).toEqual([0, 10]);
   });
 
   it('ends after the transaction that is under way; what waits and what comes later is rejected', async () => {
