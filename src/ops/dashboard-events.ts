@@ -19,7 +19,7 @@ const recordsSkipped = new Counter({
   registers,
 });
 
-const logger = log('dashboard');
+const logger = () => log('dashboard');
 
 export function clientsOpen(count: number): void {
   clients.set(count);
@@ -27,7 +27,7 @@ export function clientsOpen(count: number): void {
 
 export function clientRefused(reason: 'too_many' | 'too_slow', detail: string): void {
   clientsRefused.inc({ reason });
-  logger.warn({ reason, detail }, 'a page is not fed with events');
+  logger().warn({ reason, detail }, 'a page is not fed with events');
 }
 
 export function recordUndecodable(topic: string): void {
@@ -36,20 +36,20 @@ export function recordUndecodable(topic: string): void {
 
 export function recordsBehindSkipped(topic: string, count: number): void {
   recordsSkipped.inc({ topic, reason: 'behind' }, count);
-  logger.debug({ topic, count }, 'the page was behind and went on near the end of the topic');
+  logger().debug({ topic, count }, 'the page was behind and went on near the end of the topic');
 }
 
 export function batchSkipped(at: { topic: string; partition: number; offset: number }, cause: unknown): void {
   recordsSkipped.inc({ topic: at.topic, reason: 'damaged' });
-  logger.warn({ ...at, error: textOf(cause) }, 'a batch cannot be read; the page goes on after it');
+  logger().warn({ ...at, error: textOf(cause) }, 'a batch cannot be read; the page goes on after it');
 }
 
 export function feedInterrupted(at: { topic: string; partition: number }, cause: unknown): void {
-  logger.warn({ ...at, error: textOf(cause) }, 'reading for the page was interrupted; trying again');
+  logger().warn({ ...at, error: textOf(cause) }, 'reading for the page was interrupted; trying again');
 }
 
 export function feedStarted(of: { topic: string; partitions: number; records: number }): void {
-  logger.debug(of, 'the page reads a topic');
+  logger().debug(of, 'the page reads a topic');
 }
 
 function textOf(cause: unknown): string {

@@ -26,12 +26,12 @@ export async function followEvents({ onEvent, onState }) {
   for (let failures = 0; ; failures++) {
     let askedAgain;
     try {
-      const response = await readEvents((name, body) => {
+      const refusal = await readEvents((name, body) => {
         failures = 0;
         onState({ kind: 'live' });
         onEvent(name, body);
       });
-      askedAgain = response.ok ? onState({ kind: 'lost' }) : onState({ kind: 'refused', status: response.status, text: await response.text() });
+      askedAgain = onState(refusal ?? { kind: 'lost' });
     } catch {
       askedAgain = onState({ kind: 'lost' });
     }
@@ -40,7 +40,7 @@ export async function followEvents({ onEvent, onState }) {
   }
 }
 
-/** Resolves with the response when the stream has ended or was refused; rejects when it breaks or falls silent. */
+/** Resolves with null when the stream has ended, with why when it was refused; rejects when it breaks or falls silent. */
 async function readEvents(onEvent) {
   const controller = new AbortController();
   let heardAt = performance.now();
@@ -50,11 +50,11 @@ async function readEvents(onEvent) {
   }, 1_000);
   try {
     const response = await request('/events', { signal: controller.signal });
-    if (!response.ok) return response;
+    if (!response.ok) return { kind: 'refused', status: response.status, text: await response.text() };
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let text = ''; ; ) {
       const { done, value } = await reader.read();
-      if (done) return response;
+      if (done) return null;
       heardAt = performance.now();
       const parts = (text + value).split('\n\n');
       text = parts.pop();

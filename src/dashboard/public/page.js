@@ -37,8 +37,11 @@ function onEvent(name, body) {
   table.draw(body.nowMs, body.counts.isCut);
 }
 
+/** What was written before is history that is still being read, and is not spoken. */
+const NEWS_MS = 60_000;
+
 function takeAlerts(next) {
-  const spokenUntilMs = alerts?.recent[0]?.writtenAt ?? Number.POSITIVE_INFINITY;
+  const spokenUntilMs = Math.max(alerts?.recent[0]?.writtenAt ?? 0, nowMs() - NEWS_MS);
   if (alerts !== null) setText(at('announcer'), announcement(next, spokenUntilMs));
   alerts = next;
   showFiring(at('firing'), alertOptions());
