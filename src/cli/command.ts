@@ -107,6 +107,9 @@ export interface Command<Flags extends FlagTable = FlagTable> {
   run(context: CommandContext<FlagValues<Flags>>): Promise<number>;
 }
 
+/** For commands that only look: what goes well is not worth a line among their output. `configDefaults: QUIET_LOG`. */
+export const QUIET_LOG = { LOG_LEVEL: 'warn' } as const;
+
 /** Types `context.flags` from the table of flags. */
 export function defineCommand<const Flags extends FlagTable>(command: Command<Flags>): Command {
   return command as unknown as Command;

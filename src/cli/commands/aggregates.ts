@@ -1,5 +1,5 @@
 import { AGGREGATE_SCHEMA } from '../../registry/our-schemas.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, QUIET_LOG } from '../command.ts';
 import { shownNumber, shownTime, TAIL_SETTINGS, tailFlags, tailTopic } from '../tail/tail-command.ts';
 
 export const aggregatesTail = defineCommand({
@@ -14,6 +14,7 @@ export const aggregatesTail = defineCommand({
     { line: 'ingot aggregates tail --device d1 --metric temperature', shows: 'one series' },
   ],
   settings: TAIL_SETTINGS,
+  configDefaults: QUIET_LOG,
   run: (context) => {
     const { metric } = context.flags;
     return tailTopic(context, {

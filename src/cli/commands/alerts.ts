@@ -1,5 +1,5 @@
 import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, QUIET_LOG } from '../command.ts';
 import { shownNumber, shownTime, TAIL_SETTINGS, tailFlags, tailTopic } from '../tail/tail-command.ts';
 import type { TextStyle } from '../terminal-text.ts';
 
@@ -20,6 +20,7 @@ export const alertsTail = defineCommand({
     { line: 'ingot alerts tail --since beginning --no-follow -o csv', shows: 'all that are kept, for a spreadsheet' },
   ],
   settings: TAIL_SETTINGS,
+  configDefaults: QUIET_LOG,
   run: (context) => {
     const { severity, state, rule } = context.flags;
     return tailTopic(context, {

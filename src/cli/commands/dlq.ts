@@ -4,7 +4,7 @@ import { IngotError } from '../../errors.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
-import { type CommandContext, defineCommand } from '../command.ts';
+import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, RowPrinter } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
 import type { LogRecord } from '../tail/partition-feed.ts';
@@ -45,6 +45,7 @@ export const dlqList = defineCommand({
     { line: 'ingot dlq list -o jsonl | jq -r .reason | sort | uniq -c', shows: 'how many of each reason' },
   ],
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   run: async (context) => {
     const config = context.config();
     const { stage, reason, device, limit, follow, since } = context.flags;
@@ -93,6 +94,7 @@ export const dlqShow = defineCommand({
     { line: 'ingot dlq show mqtt.dlq/3/17 --raw > payload.bin', shows: 'the original bytes' },
   ],
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   run: async (context) => {
     const config = context.config();
     const place = parsePlace(context.args[0] ?? '', config);

@@ -2,7 +2,7 @@ import type { Config } from '../../config/settings-table.ts';
 import { IngotError } from '../../errors.ts';
 import type { LogAdmin } from '../../kafka/log-port.ts';
 import { topicNames } from '../../kafka/topics.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, printRows } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
 
@@ -49,6 +49,7 @@ export const lag = defineCommand({
     { line: 'ingot lag --max 10000', shows: 'the same as a check for a script' },
   ],
   settings: ['KAFKA_BROKERS', 'KAFKA_TOPIC_PREFIX', 'KAFKA_GROUP_ID'],
+  configDefaults: QUIET_LOG,
   run: async (context) => {
     const config = context.config();
     const log = connectLog(config, `${config.kafka.clientId}-cli`);

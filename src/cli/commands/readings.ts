@@ -1,6 +1,6 @@
 import { COMMON_METRICS, type Reading, unitOf } from '../../core/reading.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, QUIET_LOG } from '../command.ts';
 import { shownNumber, shownTime, TAIL_SETTINGS, tailFlags, tailTopic } from '../tail/tail-command.ts';
 
 export const readingsTail = defineCommand({
@@ -12,6 +12,7 @@ export const readingsTail = defineCommand({
     { line: "ingot readings tail -o jsonl | jq 'select(.temperature > 90)'", shows: 'a filter of your own' },
   ],
   settings: TAIL_SETTINGS,
+  configDefaults: QUIET_LOG,
   run: (context) =>
     tailTopic(context, {
       topic: 'readings',

@@ -1,7 +1,7 @@
 import { IngotError } from '../../errors.ts';
 import type { LogAdmin, TopicDescription } from '../../kafka/log-port.ts';
 import { compareTopics, TOPIC_ROLES, TOPICS, type TopicFinding, type TopicRole, topicNames, topicSpecs } from '../../kafka/topics.ts';
-import { type CommandContext, defineCommand } from '../command.ts';
+import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, type OutputFormat, printRows } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
 
@@ -58,6 +58,7 @@ export const topicsList = defineCommand({
     { line: 'ingot topics list -o json', shows: 'the same for a program' },
   ],
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   run: (context) =>
     withAdmin(context, async (admin) => {
       await printTopics(context, await readTopics(admin, context.config().kafka.topicPrefix));
@@ -96,6 +97,7 @@ export const topicsDescribe = defineCommand({
     { line: 'ingot topics describe readings aggregator-state', shows: 'two of them' },
   ],
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   run: (context) =>
     withAdmin(context, async (admin) => {
       const prefix = context.config().kafka.topicPrefix;
@@ -148,6 +150,7 @@ export const topicsCreate = defineCommand({
     { line: 'ingot topics create --partitions 48 --replication 3', shows: 'for a larger fleet' },
   ],
   settings: [...SETTINGS, 'KAFKA_PARTITIONS', 'KAFKA_REPLICATION'],
+  configDefaults: QUIET_LOG,
   run: (context) =>
     withAdmin(context, async (admin) => {
       const { topicPrefix: prefix, replication } = context.config().kafka;
