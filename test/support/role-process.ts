@@ -15,6 +15,8 @@ export interface RoleProcess {
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
+  /** Waits until it has ended by itself; resolves with the exit code. Rejects at the deadline. */
+  ended(deadlineMs?: number): Promise<number | null>;
 }
 
 export function startRole(command: string, env: Readonly<Record<string, string>>): RoleProcess {
@@ -26,8 +28,9 @@ export function startRole(command: string, env: Readonly<Record<string, string>>
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    if (hasEnded()) return child.exitCode;
     child.kill(signal);
     await once(child, 'exit');
     return child.exitCode;
@@ -38,7 +41,7 @@ export function startRole(command: string, env: Readonly<Record<string, string>>
     logged: async (wanted) => {
       await waitUntil(
         () => {
-          if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${command} ended:\n${text}`);
+          if (hasEnded()) throw new Error(`${command} ended:\n${text}`);
           return text.includes(wanted);
         },
         `'${wanted}' in the log of ${command}`,
@@ -49,5 +52,9 @@ export function startRole(command: string, env: Readonly<Record<string, string>>
       await end('SIGKILL');
     },
     stop: () => end('SIGTERM'),
+    ended: async (deadlineMs = 60_000) => {
+      await waitUntil(hasEnded, `the end of ${command}`, deadlineMs);
+      return child.exitCode;
+    },
   };
 }
