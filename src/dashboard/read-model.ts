@@ -48,7 +48,7 @@ export interface ReadModelLimits extends DeviceTableLimits, AlertBookLimits {
   readonly rowsPerDeltaMax: number;
 }
 
-/** Memory is at most about 60 MB, when every device has six metrics. */
+/** A full table takes about 100 MB when every device has six metrics. */
 export const DEFAULT_LIMITS = {
   devicesMax: 5_000,
   valuesPerDeviceMax: 16,

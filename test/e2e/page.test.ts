@@ -24,8 +24,9 @@ interface OpenPage extends AsyncDisposable {
   readonly troubles: readonly string[];
 }
 
-async function openPage(url: string): Promise<OpenPage> {
+async function openPage(url: string, prepare: (page: Page) => Promise<unknown> = async () => undefined): Promise<OpenPage> {
   const page = await browser.context.newPage();
+  await prepare(page);
   const troubles: string[] = [];
   page.on('pageerror', (error) => troubles.push(error.message));
   page.on('dialog', (dialog) => {
@@ -221,6 +222,18 @@ describe('the connection', () => {
     await live(page);
     await page.getByRole('button', { name: 'sensor-9' }).waitFor(WAIT);
     expect(await page.locator('#banner').isVisible()).toBe(false);
+  });
+
+  test('is said to be lost when the server falls silent, and is made anew', async () => {
+    await using server = await startPageServer({ intervalMs: 3_600_000 });
+    await using opened = await openPage(server.url, (page) => page.clock.install());
+    const { page } = opened;
+    await live(page);
+    const asked = page.waitForRequest(/\/events$/, WAIT);
+    await page.clock.fastForward(7_000);
+    await page.waitForSelector('[data-connection=lost]', WAIT);
+    await asked;
+    await live(page);
   });
 
   test('needs the token when there is one', async () => {
