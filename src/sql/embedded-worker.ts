@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { prepareFolder } from './embedded-folder.ts';
 import { describeDriverError, type SqlResult } from './sql-database.ts';
 
 // The thread of the embedded database: answers requests one after the other.
@@ -14,8 +14,8 @@ export type DatabaseAnswer =
   | { readonly id: number; readonly result: SqlResult }
   | { readonly id: number; readonly error: { readonly message: string; readonly code: string | null } };
 
-const { folder } = workerData as { folder: string };
-mkdirSync(folder, { recursive: true });
+const { folder, cacheFolder } = workerData as { folder: string; cacheFolder: string | null };
+await prepareFolder(folder, cacheFolder);
 const database = new PGlite(folder);
 
 async function answer(request: DatabaseRequest): Promise<SqlResult> {

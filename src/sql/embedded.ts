@@ -11,15 +11,18 @@ const ROWS_PER_TRANSACTION = 2_000;
 // A transaction of one row keeps a processor busy for 10 ms, which a machine that runs the whole pipeline needs for other things.
 const TRANSACTION_INTERVAL_MS = 250;
 
-/** Starts the thread when it is first used. `folder` is created when it is not there. */
-export function openEmbeddedDatabase(folder: string): SqlDatabase {
+/**
+ * Starts the thread when it is first used. `folder` is made when it is not there, with what is kept in `cacheFolder` so that it is made
+ * quickly.
+ */
+export function openEmbeddedDatabase(folder: string, cacheFolder: string | null = null): SqlDatabase {
   const address = `embedded database in ${folder}`;
   let thread: DatabaseThread | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
   const current = (): DatabaseThread => {
     // A thread that died is replaced; PGlite recovers from its write-ahead log.
-    if (thread === null || thread.hasEnded) thread = new DatabaseThread(folder, address);
+    if (thread === null || thread.hasEnded) thread = new DatabaseThread({ folder, cacheFolder }, address);
     return thread;
   };
   /** One after the other: the database has one session, and a transaction must not be interleaved with anything. */
@@ -66,9 +69,9 @@ class DatabaseThread {
   #requests = 0;
   #ended: Error | null = null;
 
-  constructor(folder: string, address: string) {
+  constructor(workerData: { folder: string; cacheFolder: string | null }, address: string) {
     this.#address = address;
-    this.#worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: { folder }, stdout: true, stderr: true });
+    this.#worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData, stdout: true, stderr: true });
     this.#worker.on('message', (answer: DatabaseAnswer) => this.#settle(answer));
     this.#worker.on('error', (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on('exit', () => this.#end(new Error('its thread has ended')));

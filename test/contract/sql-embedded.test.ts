@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
+import { cacheFolder } from '../../src/local-stack/setup/installed-parts.mjs';
 import { openEmbeddedDatabase } from '../../src/sql/embedded.ts';
 import type { SqlDatabase } from '../../src/sql/sql-database.ts';
 import { sqlContract } from './sql-contract.ts';
@@ -12,7 +13,7 @@ describe('PGlite', () => {
   let database: SqlDatabase;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ingot-sql-'));
-    database = openEmbeddedDatabase(join(folder, 'database'));
+    database = openEmbeddedDatabase(join(folder, 'database'), cacheFolder());
     await database.query('select 1');
   }, 60_000);
   afterAll(async () => {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from '../../src/local-stack/setup/installed-parts.mjs';
 import { openEmbeddedDatabase } from '../../src/sql/embedded.ts';
 import { openPostgres } from '../../src/sql/postgres.ts';
 import type { SqlDatabase } from '../../src/sql/sql-database.ts';
@@ -30,7 +31,7 @@ export function testDatabases(): { postgres(): Promise<SqlDatabase>; embedded():
     postgres: async () => kept(openPostgres(await freshPostgresUrl())),
     embedded: async () => {
       const folder = await mkdtemp(join(tmpdir(), 'ingot-sql-'));
-      const database = kept(openEmbeddedDatabase(join(folder, 'database')));
+      const database = kept(openEmbeddedDatabase(join(folder, 'database'), cacheFolder()));
       closing.push(() => rm(folder, { recursive: true, force: true }));
       return database;
     },

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/settings-table.ts';
 import type { LogClient } from '../../kafka/log-port.ts';
 import { topicNames } from '../../kafka/topics.ts';
+import { cacheFolder } from '../../local-stack/setup/installed-parts.mjs';
 import { AGGREGATE_SCHEMA, ALERT_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import { openEmbeddedDatabase } from '../../sql/embedded.ts';
@@ -24,10 +25,10 @@ export interface SinkRole extends RunningRole {
   readonly database: SqlDatabase;
 }
 
-/** The database that the configuration names: PostgreSQL by DATABASE_URL, or the embedded one in the data folder. */
+/** The database that the configuration names: PostgreSQL by DATABASE_URL, or the embedded one in the data folder. Opened at its first use. */
 export function openDatabase(config: Config): SqlDatabase {
   const { databaseUrl } = config.sql;
-  return databaseUrl === null ? openEmbeddedDatabase(join(config.instance.dataFolder, 'sql')) : openPostgres(databaseUrl);
+  return databaseUrl === null ? openEmbeddedDatabase(join(config.instance.dataFolder, 'sql'), cacheFolder()) : openPostgres(databaseUrl);
 }
 
 /** Consumer groups of the sink: one per topic. */
@@ -36,13 +37,19 @@ export function sinkGroupIds(config: Config): { readonly aggregates: string; rea
   return { aggregates: groupId, alerts: `${groupId}.alerts` };
 }
 
+export interface SinkRoleOptions {
+  readonly acceptLoss: boolean;
+  /** From openDatabase, when somebody has opened it before: the embedded one takes a few seconds. It is closed with the role. */
+  readonly database?: SqlDatabase;
+}
+
 /** Starts the sink. Rejects with what keeps it from starting; then nothing of it is left running. */
-export async function startSinkRole(surroundings: RoleSurroundings, options: { acceptLoss: boolean }): Promise<SinkRole> {
+export async function startSinkRole(surroundings: RoleSurroundings, options: SinkRoleOptions): Promise<SinkRole> {
   const { config, instance } = surroundings;
-  const database = openDatabase(config);
+  const database = options.database ?? openDatabase(config);
   const log = connectLog(config, `${config.kafka.clientId}-sink-${instance.id}`);
   try {
-    const sink = await constructSink({ ...surroundings, database, log, ...options });
+    const sink = await constructSink({ ...surroundings, ...options, database, log });
     await sink.start();
     return {
       sink,
