@@ -161,7 +161,7 @@ async function readRange(
   loop: FetchLoop,
   at: TopicPartition,
   range: { from: number; to: number },
-  onRecord: (reader: RecordReader) => 'enough' | void,
+  onRecord: (reader: RecordReader) => undefined | 'enough',
 ): Promise<void> {
   if (range.from >= range.to) return;
   const deadlineMs = performance.now() + RESTORE_DEADLINE_MS;

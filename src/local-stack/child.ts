@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
 import { guardChild, releaseChild } from './orphan-guard.ts';
@@ -15,6 +15,7 @@ export interface ChildOptions {
   readonly args: readonly string[];
   /** Added to the few variables that every child gets. Ours are not passed on: some components read settings from any variable. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Its own folder, where also its process id is kept while it runs. */
   readonly workFolder: string;
   /** Its stdout and stderr. That of the start before is kept with the ending `.previous`. */
   readonly logFile: string;
@@ -27,6 +28,8 @@ export interface ChildOptions {
   readonly stopSignal?: NodeJS.Signals;
   /** After this time in stop() it is killed. */
   readonly stopDeadlineMs: number;
+  /** Gives the start up. */
+  readonly signal?: AbortSignal | undefined;
   /** Called once when it ends by itself after it was ready. */
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
@@ -40,11 +43,14 @@ export interface RunningChild {
   kill(): Promise<void>;
 }
 
+/** In the folder of each child: data-folder.ts finds by it what a killed process left behind. */
+export const PID_FILE = 'pid';
+
 const POLL_MS = 50;
 const LOG_TAIL_BYTES = 4_000;
 const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ', 'JAVA_HOME'];
 
-/** Starts a child and resolves when it is ready. IngotError `COMPONENT_FAILED` when it ends or the deadline passes before. */
+/** Starts a child and resolves when it is ready. IngotError `COMPONENT_FAILED` when it ends, the deadline passes or the signal comes before. */
 export async function startChild(options: ChildOptions): Promise<RunningChild> {
   const child = spawnWithLog(options);
   const ended = Promise.withResolvers<string>();
@@ -53,11 +59,14 @@ export async function startChild(options: ChildOptions): Promise<RunningChild> {
   const { pid } = child;
   if (pid === undefined) throw failure(options, `could not be started: ${await ended.promise}`);
   guardChild(pid);
+  const pidFile = join(options.workFolder, PID_FILE);
+  writeFileSync(pidFile, `${pid}\n`);
   let phase: 'starting' | 'ready' | 'stopping' | 'ended' = 'starting';
   void ended.promise.then((how) => {
     const crashed = phase === 'ready';
     phase = 'ended';
     releaseChild(pid);
+    rmSync(pidFile, { force: true });
     if (crashed) options.onCrash?.(failure(options, `ended by itself (${how})`));
   });
   const endWith = async (signal: NodeJS.Signals): Promise<void> => {
@@ -106,11 +115,12 @@ function spawnWithLog({ program, args, environment, workFolder, logFile, user }:
 }
 
 /** `ready`, or what happened instead. */
-async function readyOrEnded({ isReady, readyDeadlineMs }: ChildOptions, ended: Promise<string>): Promise<string> {
+async function readyOrEnded({ isReady, readyDeadlineMs, signal }: ChildOptions, ended: Promise<string>): Promise<string> {
   const deadline = performance.now() + readyDeadlineMs;
   const endedEarly = ended.then((how) => `ended before it was ready (${how})`);
   const asked = async (): Promise<string> => ((await isReady().catch(() => false)) ? 'ready' : 'not yet');
   while (performance.now() < deadline) {
+    if (signal?.aborted) return 'was told to stop before it was ready';
     const outcome = await Promise.race([endedEarly, asked()]);
     if (outcome !== 'not yet') return outcome;
     await Promise.race([endedEarly, wait(POLL_MS)]);

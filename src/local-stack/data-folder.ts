@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as wait } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
+import { PID_FILE } from './child.ts';
 import { isAlive, readStackFile } from './stack-file.ts';
 
 // The one folder of a local stack: `data` in the project (DATA_FOLDER), with a folder below it for each component. One stack at a
@@ -84,12 +85,23 @@ const ORPHAN_DEADLINE_MS = 8_000;
 
 /** Children of a predecessor that was killed: their guard is stopping them, and until then they hold ports and Kafka's lock file. */
 async function endOrphans(path: string): Promise<void> {
-  const pids = Object.values(readStackFile(path)?.children ?? {}).filter((pid) => isAlive(pid) && isChildOn(pid, path));
+  const pids = childrenBelow(path).filter((pid) => isAlive(pid) && isChildOn(pid, path));
   const deadline = performance.now() + ORPHAN_DEADLINE_MS;
   while (pids.some(isAlive)) {
     if (performance.now() > deadline) for (const pid of pids) killIfAlive(pid);
     await wait(ORPHAN_POLL_MS);
   }
+}
+
+function childrenBelow(path: string): number[] {
+  return readdirSync(path).flatMap((component) => {
+    try {
+      const pid = Number(readFileSync(join(path, component, PID_FILE), 'utf8'));
+      return Number.isSafeInteger(pid) && pid > 1 ? [pid] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Process numbers are reused: only a process whose command line names this folder is one of ours. */

@@ -16,7 +16,8 @@ export interface KafkaOptions {
   readonly folder: string;
   /** Tried at the first start; null takes any. */
   readonly preferredPort: number | null;
-  readonly onCrash?: (error: IngotError) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
 
 export interface RunningKafka extends RunningChild {
@@ -28,7 +29,7 @@ const READY_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 15_000;
 
 /** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
-export async function startKafka({ folder, preferredPort, onCrash }: KafkaOptions): Promise<RunningKafka> {
+export async function startKafka({ folder, preferredPort, onCrash, signal }: KafkaOptions): Promise<RunningKafka> {
   const java = requireJavaProgram();
   const classPath = join(requirePart('kafka'), '*');
   mkdirSync(folder, { recursive: true });
@@ -60,6 +61,7 @@ export async function startKafka({ folder, preferredPort, onCrash }: KafkaOption
     readyDeadlineMs: READY_DEADLINE_MS,
     stopDeadlineMs: STOP_DEADLINE_MS,
     onCrash,
+    signal,
   });
   return { ...child, brokers: [`${LOOPBACK}:${ports.broker}`] };
 }

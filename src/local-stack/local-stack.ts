@@ -22,6 +22,8 @@ export interface LocalStackOptions {
   readonly preferUsualPorts: boolean;
   /** Called as each component is up, with where it listens. */
   readonly onReady?: (component: string, address: string) => void;
+  /** Gives the start up: what has started is stopped, and the start rejects with `COMPONENT_FAILED`. */
+  readonly signal?: AbortSignal;
   /** A child ended by itself. */
   readonly onCrash?: (error: IngotError) => void;
 }
@@ -33,7 +35,7 @@ export interface LocalStack {
   readonly mqttUrl: string | null;
   /** Process ids by component, for the stack file. */
   readonly children: Readonly<Record<string, number>>;
-  /** Resolves as soon as Kafka is up, while the registry is still starting: topics can be made meanwhile. */
+  /** Stops everything that was started here, Kafka last. Never hangs. */
   stop(): Promise<void>;
 }
 
@@ -42,17 +44,17 @@ export interface LocalStack {
  * its IngotError is the rejection: `COMPONENT_MISSING` or `COMPONENT_FAILED`.
  */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
-  const { dataFolder, preferUsualPorts, onReady, onCrash } = options;
+  const { dataFolder, preferUsualPorts, onReady, onCrash, signal } = options;
   const port = (name: keyof typeof USUAL_PORTS): number | null => (preferUsualPorts ? USUAL_PORTS[name] : null);
-  const crash = onCrash && { onCrash };
+  const watch = { onCrash, signal };
   const startingKafka = options.needKafka
-    ? startKafka({ folder: join(dataFolder, 'kafka'), preferredPort: port('kafka'), ...crash }).then((kafka) => {
+    ? startKafka({ folder: join(dataFolder, 'kafka'), preferredPort: port('kafka'), ...watch }).then((kafka) => {
         onReady?.('Kafka', kafka.brokers.join(','));
         return kafka;
       })
     : null;
   const startRegistryOn = async (kafkaBrokers: readonly string[]) => {
-    const registry = await startRegistry({ folder: join(dataFolder, 'registry'), kafkaBrokers, preferredPort: port('registry'), ...crash });
+    const registry = await startRegistry({ folder: join(dataFolder, 'registry'), kafkaBrokers, preferredPort: port('registry'), ...watch });
     onReady?.('schema registry', registry.url);
     return registry;
   };

@@ -15,7 +15,7 @@ export interface MosquittoOptions {
    * throughput; without it they survive an orderly stop only.
    */
   readonly isDurable: boolean;
-  readonly onCrash?: (error: IngotError) => void;
+  readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
 
 export interface RunningMosquitto extends RunningChild {

@@ -13,7 +13,7 @@ import { requirePostgresFolder } from './required-program.ts';
 export interface PostgresOptions {
   /** When we are root, the user postgres must be able to reach it: every folder above must let others pass. */
   readonly folder: string;
-  readonly onCrash?: (error: IngotError) => void;
+  readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
 
 export interface RunningPostgres extends RunningChild {

@@ -12,7 +12,8 @@ export interface RegistryOptions {
   readonly kafkaBrokers: readonly string[];
   /** Tried at the first start; null takes any. */
   readonly preferredPort: number | null;
-  readonly onCrash?: (error: IngotError) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
 
 export interface RunningRegistry extends RunningChild {
@@ -25,7 +26,7 @@ const STOP_DEADLINE_MS = 10_000;
 const ANSWER_DEADLINE_MS = 2_000;
 
 /** Starts the registry; Kafka must be up. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
-export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCrash }: RegistryOptions): Promise<RunningRegistry> {
+export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCrash, signal }: RegistryOptions): Promise<RunningRegistry> {
   const java = requireJavaProgram();
   const jar = join(requirePart('registry'), 'apicurio-registry-app-3.0.9-runner.jar');
   mkdirSync(folder, { recursive: true });
@@ -49,6 +50,7 @@ export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCra
     readyDeadlineMs: READY_DEADLINE_MS,
     stopDeadlineMs: STOP_DEADLINE_MS,
     onCrash,
+    signal,
   });
   return { ...child, url };
 }

@@ -27,9 +27,11 @@ export const aggregate = defineCommand({
     'ALERT_DEADBAND_CELSIUS',
     'SETTINGS_VERSION',
   ],
+  // Each role has a port of its own, so that all of them can run on one machine.
+  configDefaults: { HTTP_PORT: '7072' },
   examples: [
     { line: 'ingot aggregate --window 5m --grace 30s', shows: 'windows of five minutes' },
-    { line: 'ingot aggregate --rules rules.yaml --http-port 7072', shows: 'own alert rules, and another port for health and metrics' },
+    { line: 'ingot aggregate --rules rules.yaml', shows: 'own alert rules' },
   ],
   run: (context) =>
     runRole(context, {

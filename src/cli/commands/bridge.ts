@@ -28,6 +28,8 @@ export const bridge = defineCommand({
     'MAX_PAYLOAD_BYTES',
     'INSTANCE_ID',
   ],
+  // Each role has a port of its own, so that all of them can run on one machine.
+  configDefaults: { HTTP_PORT: '7071' },
   examples: [
     { line: 'ingot bridge --mqtt-url mqtt://broker:1883 --kafka-brokers kafka:9092', shows: 'one bridge for all devices' },
     {

@@ -12,6 +12,8 @@ export const sink = defineCommand({
     },
   },
   settings: ['KAFKA_BROKERS', 'KAFKA_GROUP_ID', 'KAFKA_TOPIC_PREFIX', 'SCHEMA_REGISTRY_URL', 'DATABASE_URL', 'DATA_FOLDER'],
+  // Each role has a port of its own, so that all of them can run on one machine.
+  configDefaults: { HTTP_PORT: '7073' },
   examples: [
     { line: 'ingot sink', shows: 'rows in the embedded database' },
     {

@@ -77,6 +77,8 @@ function takeFigures({ devices, silent, firing, readingsSeen }, atMs) {
 }
 
 const TOKEN_WANTED = 401;
+/** The server answers before the page's own routes are there. */
+const NOT_THERE_YET = 404;
 
 function onState(state) {
   const { kind } = state;
@@ -84,11 +86,17 @@ function onState(state) {
   setText(at('connection'), kind === 'live' ? 'live' : kind === 'lost' ? 'lost connection' : 'refused');
   const asOf = lastEventMs === null ? '' : ` What you see is as of ${time(lastEventMs, nowMs())}.`;
   const needsToken = kind === 'refused' && state.status === TOKEN_WANTED;
-  const text = kind === 'lost' ? `Lost the connection to Ingot; trying again.${asOf}` : needsToken ? '' : (state.text ?? '');
+  const text = bannerText(state, asOf);
   at('banner').hidden = text === '';
   setText(at('banner'), text);
   if (at('token-form').hidden === needsToken) showTokenForm(needsToken, state.text);
   return needsToken ? tokenGiven() : undefined;
+}
+
+function bannerText({ kind, status, text }, asOf) {
+  if (kind === 'lost') return `Lost the connection to Ingot; trying again.${asOf}`;
+  if (kind === 'live' || status === TOKEN_WANTED) return '';
+  return status === NOT_THERE_YET ? `Ingot is starting; one moment.${asOf}` : text;
 }
 
 function showTokenForm(isShown, why) {

@@ -56,7 +56,11 @@ test('a message or a reading without a place in the ledger is seen', () => {
 
 function written(isTerminal: boolean, draw: (screen: LiveTerminal) => void): string {
   let text = '';
-  const stream = { write: (chunk: string) => ((text += chunk), true) } as unknown as NodeJS.WritableStream;
+  const write = (chunk: string): boolean => {
+    text += chunk;
+    return true;
+  };
+  const stream = { write } as unknown as NodeJS.WritableStream;
   draw(new LiveTerminal(stream, isTerminal));
   return text;
 }
