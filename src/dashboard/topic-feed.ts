@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CompressedBatchError, CorruptBatchError } from '../core/batch-errors.ts';
 import { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
-import type { Fetched, FetchLoop, LogAdmin, PartitionCursor } from '../kafka/log-port.ts';
+import type { Fetched, FetchLoop, LogAdmin, PartitionCursor, Watermarks } from '../kafka/log-port.ts';
 import { batchSkipped, feedInterrupted, feedStarted, recordsBehindSkipped, recordUndecodable } from '../ops/dashboard-events.ts';
 import type { FeedDecoder } from './dashboard-ports.ts';
 
@@ -20,6 +20,7 @@ export interface TopicFeedOptions<Value> {
 }
 
 const RETRY_MS = 1_000;
+const START_DEADLINE_MS = 30_000;
 
 /**
  * Reads a topic for the page: all its partitions from shortly before their end, for ever. It only looks, so that what it cannot read
@@ -35,10 +36,13 @@ export class TopicFeed<Value> {
     this.#options = options;
   }
 
-  /** Resolves with whether older records were left out. IngotErrors `TOPIC_MISSING`, `KAFKA_UNREACHABLE`. */
+  /**
+   * Resolves with whether older records were left out. A log that does not answer is asked again for a while: partitions that were just
+   * made may not have a leader yet. IngotErrors `TOPIC_MISSING`, `KAFKA_UNREACHABLE`.
+   */
   async start(): Promise<{ readonly isCut: boolean }> {
-    const { topic, admin, backRecords } = this.#options;
-    const watermarks = await admin.watermarks(topic);
+    const { topic, backRecords } = this.#options;
+    const watermarks = await this.#firstWatermarks();
     const starts = watermarks.map(({ logStartOffset, highWatermark }) => Math.max(logStartOffset, highWatermark - backRecords));
     const records = watermarks.reduce((sum, { highWatermark }, partition) => sum + highWatermark - starts[partition]!, 0);
     feedStarted({ topic, partitions: starts.length, records });
@@ -56,6 +60,18 @@ export class TopicFeed<Value> {
 
   get #isClosed(): boolean {
     return this.#closing.signal.aborted;
+  }
+
+  async #firstWatermarks(): Promise<readonly Watermarks[]> {
+    const deadlineAtMs = performance.now() + START_DEADLINE_MS;
+    for (;;) {
+      try {
+        return await this.#options.admin.watermarks(this.#options.topic);
+      } catch (error) {
+        if (!(error instanceof IngotError && error.canRetry) || performance.now() > deadlineAtMs) throw error;
+        await sleep(RETRY_MS, undefined, { signal: this.#closing.signal });
+      }
+    }
   }
 
   async #follow(partition: number, startOffset: number): Promise<void> {

@@ -166,3 +166,14 @@ test('an error that nobody foresaw is tried again from the same place', async ()
   expect(loop.opened).toEqual([0, 1]);
   await feed.close();
 });
+
+test('asks again at the start while partitions have no leader, and not when there is no topic', async () => {
+  let questions = 0;
+  const unreachable = new IngotError('KAFKA_UNREACHABLE', 'no leader');
+  const watermarks = () => (questions++ === 0 ? Promise.reject(unreachable) : Promise.resolve([{ logStartOffset: 0, highWatermark: 7 }]));
+  const { loop, feed } = await start({ logStartOffset: 0, highWatermark: 0 }, { admin: { watermarks } });
+  expect(loop.opened).toEqual([0]);
+  await feed.close();
+  const missing = { watermarks: () => Promise.reject(new IngotError('TOPIC_MISSING', 'none')) };
+  await expect(start({ logStartOffset: 0, highWatermark: 0 }, { admin: missing })).rejects.toMatchObject({ code: 'TOPIC_MISSING' });
+});
