@@ -1,0 +1,96 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { ForeignProducer } from '../support/foreign-producer.ts';
+import { LiveFeed } from '../support/live-feed.ts';
+import { readMetrics } from '../support/role-metrics.ts';
+import type { RoleProcess } from '../support/role-process.ts';
+import { TestPipeline } from '../support/test-pipeline.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+// Several aggregators in one group, while devices go on sending: partitions move between them, in order and out of it, and what comes out
+// is still one fold.
+
+const PARTITIONS = 4;
+const DEVICES = 12;
+const ALL = ['0', '1', '2', '3'];
+const RULES = 'rules: [{ id: hot, metric: temperature, above: 100, deadband: 5, severity: CRITICAL }]\n';
+
+let pipeline: TestPipeline | undefined;
+let feed: LiveFeed | undefined;
+let producer: ForeignProducer | undefined;
+afterEach(async () => {
+  await feed?.stop();
+  await producer?.close();
+  await pipeline?.close();
+});
+
+/** A pipeline whose devices send, with an aggregator at work on all partitions. */
+async function atWork(): Promise<{ running: TestPipeline; sending: LiveFeed; first: RoleProcess }> {
+  const running = await TestPipeline.create({ partitions: PARTITIONS, rules: RULES });
+  pipeline = running;
+  const by = await ForeignProducer.open({ prefix: running.prefix, partitions: PARTITIONS });
+  producer = by;
+  const sending = new LiveFeed(by, (now, number) =>
+    Array.from({ length: DEVICES }, (_, device) => {
+      const temperature = 98 + 9 * Math.sin(number / 5 + device);
+      return by.record({ deviceId: `s${device}`, eventTime: now, identity: 1 + number * DEVICES + device, temperature });
+    }),
+  );
+  feed = sending;
+  const first = running.start('aggregate');
+  await waitUntil(async () => (await ownedBy(first)).length === PARTITIONS, 'all partitions at one process', 30_000);
+  return { running, sending, first };
+}
+
+/** The partitions that a process folds just now; none while it cannot be asked. */
+async function ownedBy(role: RoleProcess): Promise<string[]> {
+  if (!role.log().includes('"listening"')) return [];
+  return (await readMetrics(role)).labelValues('aggregator_lag_records', 'partition');
+}
+
+async function expectOneFold(running: TestPipeline, sending: LiveFeed): Promise<void> {
+  const { violations, outcomes } = running.verdict(await running.dump());
+  expect(violations).toEqual([]);
+  expect(Object.fromEntries(outcomes)).toEqual({ counted: sending.readings });
+}
+
+describe('aggregators of one group', () => {
+  test('share the partitions, and one that leaves gives them back', { timeout: 90_000 }, async () => {
+    const { running, sending, first } = await atWork();
+    const second = running.start('aggregate');
+    const isShared = async () => {
+      const [one, two] = [await ownedBy(first), await ownedBy(second)];
+      return one.length > 0 && two.length > 0 && [...one, ...two].sort().join() === ALL.join();
+    };
+    await waitUntil(isShared, 'shared partitions', 30_000);
+    const consumed = (await readMetrics(second)).sum('readings_consumed_total');
+    await waitUntil(async () => (await readMetrics(second)).sum('readings_consumed_total') > consumed + 50, 'the work of the second');
+    expect(await second.stop()).toBe(0);
+    await waitUntil(async () => (await ownedBy(first)).join() === ALL.join(), 'all partitions back', 30_000);
+    await sending.stop();
+    await running.settle();
+    expect(await first.stop()).toBe(0);
+    await expectOneFold(running, sending);
+  });
+
+  test('a frozen one whose partitions were taken over writes nothing when it wakes up (I7)', { timeout: 120_000 }, async () => {
+    const { running, sending, first } = await atWork();
+    const second = running.start('aggregate');
+    await waitUntil(async () => (await ownedBy(second)).length > 0, 'a share for the second', 30_000);
+    // In the middle of its work, most probably of a transaction; the group gives its partitions away after the session timeout.
+    first.child.kill('SIGSTOP');
+    await waitUntil(async () => (await ownedBy(second)).join() === ALL.join(), 'all partitions at the second', 40_000);
+    const consumed = (await readMetrics(second)).sum('readings_consumed_total');
+    await waitUntil(async () => (await readMetrics(second)).sum('readings_consumed_total') > consumed + 50, 'the work of the second');
+    first.child.kill('SIGCONT');
+    // It has to notice, and to find its way back into the group.
+    const isShared = async () => {
+      const [one, two] = [await ownedBy(first), await ownedBy(second)];
+      return one.length > 0 && two.length > 0 && [...one, ...two].sort().join() === ALL.join();
+    };
+    await waitUntil(isShared, 'shared partitions after the thaw', 40_000);
+    await sending.stop();
+    await running.settle();
+    expect([await first.stop(), await second.stop()]).toEqual([0, 0]);
+    await expectOneFold(running, sending);
+  });
+});
