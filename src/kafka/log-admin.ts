@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
 import { IngotError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
-import { errorText, isUnknownTopicError } from './kafka-errors.ts';
+import { errorText, hasKafkaCode, isUnknownTopicError, KAFKA_ERROR } from './kafka-errors.ts';
 import { BreakableSockets, type KafkaAddress, publicClientConfig, type RetrySettings } from './kafkajs-internals.ts';
 import type { LogAdmin, TopicDescription, TopicSpec, Watermarks } from './log-port.ts';
 
@@ -9,6 +10,8 @@ import type { LogAdmin, TopicDescription, TopicSpec, Watermarks } from './log-po
 const RETRY: RetrySettings = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 4 };
 const CALL_DEADLINE_MS = 20_000;
 const CLOSE_DEADLINE_MS = 1_000;
+const LEADER_POLL_MS = 50;
+const LEADER_DEADLINE_MS = 15_000;
 
 /** Questions about topics and groups, by the library's admin client. Connects with the first one. */
 export class KafkaLogAdmin implements LogAdmin {
@@ -74,6 +77,7 @@ export class KafkaLogAdmin implements LogAdmin {
       const missing = specs.filter((spec) => !existing.has(spec.name));
       const created: string[] = [];
       for (const spec of missing) if (await createTopic(admin, spec)) created.push(spec.name);
+      await untilLed(admin, created);
       return created;
     });
   }
@@ -150,7 +154,7 @@ export class KafkaLogAdmin implements LogAdmin {
 async function createTopic(admin: Admin, spec: TopicSpec): Promise<boolean> {
   try {
     return await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic: spec.name,
@@ -165,5 +169,24 @@ async function createTopic(admin: Admin, spec: TopicSpec): Promise<boolean> {
     if (!Array.isArray(refusals)) throw error;
     const reasons = refusals.map((one) => (one instanceof Error ? one.message : String(one))).join('; ');
     throw new IngotError('TOPIC_NOT_CREATED', `Kafka refused to create ${spec.name}: ${reasons}`, { cause: error });
+  }
+}
+
+/**
+ * Waits until every partition of the topics has a leader. The library can wait too (waitForLeaders), but it gives up when the broker that it
+ * asks has not heard of the topic yet, which happens on KRaft: the controller creates, and the brokers learn of it a moment later.
+ */
+async function untilLed(admin: Admin, topics: readonly string[]): Promise<void> {
+  if (topics.length === 0) return;
+  const deadlineAt = performance.now() + LEADER_DEADLINE_MS;
+  for (;;) {
+    try {
+      await admin.fetchTopicMetadata({ topics: [...topics] });
+      return;
+    } catch (error) {
+      const isEarly = hasKafkaCode(error, [KAFKA_ERROR.unknownTopicOrPartition, KAFKA_ERROR.leaderNotAvailable]);
+      if (!isEarly || performance.now() > deadlineAt) throw error;
+    }
+    await sleep(LEADER_POLL_MS);
   }
 }
