@@ -20,7 +20,7 @@ const FLAGS = {
     help: 'With --simulate and --duration: compare what came out with what was sent; exit code 4 when they differ.',
   },
   ephemeral: { kind: 'boolean', help: 'Keep the data in a temporary folder that is gone afterwards.' },
-  dashboard: { kind: 'boolean', default: true, help: 'Serve the page.' },
+  dashboard: { kind: 'boolean', default: true, help: 'Do not serve the page.' },
   scenario: {
     kind: 'choice',
     choices: ['steady', 'heatwave', 'flapping', 'late-burst', 'mix'],
