@@ -48,7 +48,7 @@ export interface MetricSeries {
 }
 
 export interface DeviceDetail extends DeviceRow {
-  /** Every metric whose windows are kept. */
+  /** Every metric whose windows are kept, the main one first. */
   readonly series: readonly MetricSeries[];
 }
 
@@ -116,11 +116,17 @@ export class DeviceTable {
     if (device.heardMs === null) device.eventTimeMs = Math.max(device.eventTimeMs, row.lastTime);
     let series = device.series.get(row.metric);
     if (series === undefined) {
-      if (device.series.size >= this.#limits.seriesPerDeviceMax || row.metric.length > METRIC_NAME_MAX) return;
+      if (!this.#hasRoomFor(row.metric, device)) return;
       series = { unit: shortText(row.unit, METRIC_NAME_MAX), windows: new RecentWindows(this.#limits.windowsPerSeries) };
       device.series.set(row.metric, series);
     }
     series.windows.add(row);
+  }
+
+  /** One place is kept for the main metric, whenever it comes. */
+  #hasRoomFor(metric: string, { series }: Device): boolean {
+    const isKept = metric === MAIN_METRIC || series.has(MAIN_METRIC);
+    return series.size < this.#limits.seriesPerDeviceMax - (isKept ? 0 : 1) && metric.length <= METRIC_NAME_MAX;
   }
 
   /** Something else about the device changed that its row shows. */
@@ -147,7 +153,10 @@ export class DeviceTable {
   detail(deviceId: string): DeviceDetail | null {
     const device = this.#devices.get(deviceId);
     if (device === undefined) return null;
-    const series = [...device.series].map(([metric, { unit, windows }]) => ({ metric, unit, windows: windows.windows() }));
+    const series = orderedMetrics(device).map((metric) => {
+      const { unit, windows } = device.series.get(metric)!;
+      return { metric, unit, windows: windows.windows() };
+    });
     return { ...rowOf(device), values: device.values, series };
   }
 
@@ -204,8 +213,15 @@ function rowOf(device: Device): DeviceRow {
   return { deviceId, isSilent, heardMs, eventTimeMs, status, values: values.slice(0, VALUES_IN_ROW), spark: sparkOf(device) };
 }
 
-function sparkOf({ series, values }: Device): Spark | null {
-  const metric = [MAIN_METRIC, ...values.map((value) => value.metric), ...series.keys()].find((name) => series.has(name));
+/** The metrics with windows: the main one, then as the device says them, then the others. */
+function orderedMetrics({ series, values }: Device): readonly string[] {
+  const order = new Set([MAIN_METRIC, ...values.map((value) => value.metric), ...series.keys()]);
+  return [...order].filter((metric) => series.has(metric));
+}
+
+function sparkOf(device: Device): Spark | null {
+  const { series } = device;
+  const metric = orderedMetrics(device)[0];
   if (metric === undefined) return null;
   const { unit, windows } = series.get(metric)!;
   return { metric, unit, means: windows.means() };

@@ -44,7 +44,7 @@ function card(alert, { nowMs, lastValue, onOpen }) {
   );
 }
 
-/** The last transitions, newest first. */
+/** The last transitions that were written, by the time of the devices, newest first: what came late stands where it belongs. */
 export function showRecent(parent, { alerts, nowMs, onOpen }) {
   if (alerts.recent.length === 0) return replaceContent(parent, [el('p', { class: 'note' }, 'None yet.')]);
   const row = (alert) => {
@@ -58,7 +58,8 @@ export function showRecent(parent, { alerts, nowMs, onOpen }) {
       el('span', { class: 'value', title: alert.metric }, shortValue(alert)),
     );
   };
-  return replaceContent(parent, [el('ul', { class: 'recent' }, alerts.recent.map(row))]);
+  const newestFirst = alerts.recent.toSorted((a, b) => b.transitionAt - a.transitionAt);
+  return replaceContent(parent, [el('ul', { class: 'recent' }, newestFirst.map(row))]);
 }
 
 /** A unit says enough of the metric. */

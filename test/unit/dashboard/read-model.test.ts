@@ -62,7 +62,7 @@ describe('devices', () => {
   });
 
   test('have the line of their temperature, or of what they say first', () => {
-    const read = model();
+    const read = model({ seriesPerDeviceMax: 3 });
     read.observeReading(aReading('a', { metrics: { x: 1 } }), 1_000);
     read.observeAggregate(aWindow('a', { metric: 'y', windowStart: 0, mean: 2 }), 1_000);
     read.observeAggregate(aWindow('a', { metric: 'x', windowStart: 0, mean: 1 }), 1_000);
@@ -105,15 +105,15 @@ describe('bounds', () => {
     const read = model();
     const metrics = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [`m${index}`, index]));
     read.observeReading(aReading('a', { metrics, status: 'x'.repeat(10_000) }), 1_000);
-    for (const metric of ['p', 'q', 'r']) {
+    for (const metric of ['p', 'q', 'temperature', 'r']) {
       for (let index = 0; index < 9; index++) read.observeAggregate(aWindow('a', { metric, windowStart: index * 10_000, mean: 1 }), 1_000);
     }
     const detail = read.device('a', 1_000)!;
     expect(detail.values).toHaveLength(4);
     expect(detail.status).toHaveLength(80);
     expect(detail.series.map(({ metric, windows }) => [metric, windows.length])).toEqual([
+      ['temperature', 4],
       ['p', 4],
-      ['q', 4],
     ]);
   });
 
