@@ -1,9 +1,9 @@
 import avro from 'avsc';
 
 import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
-import { IngotError } from '../errors.ts';
 import { type AvroGuard, compileAvroGuard, RefusedSchemaError, SCHEMA_LIMITS } from './avro-guard.ts';
 import { compileReader } from './compiled-reader.ts';
+import { compileWriter } from './compiled-writer.ts';
 
 // Values to bytes and back with the Avro library, without an object or a copy that is not needed.
 
@@ -25,33 +25,17 @@ export interface AvroEncoder<Value> {
   encode(value: Value): Buffer;
 }
 
-/** An encoder under one schema, which the registry knows by this id. */
+/** An encoder under one of our schemas, which the registry knows by this id. */
 export function createEncoder<Value>({ schemaId, type }: { schemaId: number; type: avro.Type }): AvroEncoder<Value> {
-  let buffer = newBuffer(INITIAL_BUFFER_BYTES, schemaId);
+  const prefix = new Uint8Array(WIRE_PREFIX_BYTES);
+  writeWirePrefix(prefix, schemaId);
+  const writer = compileWriter<Value>(type, { initialBytes: INITIAL_BUFFER_BYTES, maxBytes: MAX_ENCODED_BYTES, prefix });
   return {
     encode(value) {
-      for (;;) {
-        const end = type.encode(value, buffer, WIRE_PREFIX_BYTES);
-        if (end >= 0) return buffer.subarray(0, end);
-        // The library answers with the number of missing bytes, negative.
-        buffer = newBuffer(grownSize(buffer.length, -end), schemaId);
-      }
+      const { buffer, end } = writer.write(value);
+      return buffer.subarray(0, end);
     },
   };
-}
-
-function newBuffer(sizeBytes: number, schemaId: number): Buffer {
-  const buffer = Buffer.allocUnsafeSlow(sizeBytes);
-  writeWirePrefix(buffer, schemaId);
-  return buffer;
-}
-
-function grownSize(sizeBytes: number, missingBytes: number): number {
-  const needed = sizeBytes + missingBytes;
-  if (needed > MAX_ENCODED_BYTES) {
-    throw new IngotError('RECORD_TOO_LARGE', `a value takes ${needed} bytes as Avro; at most ${MAX_ENCODED_BYTES} are written`);
-  }
-  return Math.max(sizeBytes * 2, needed);
 }
 
 /** Reads values of one writer's schema as values of ours. */
@@ -68,7 +52,7 @@ export interface AvroReader<Value> {
  * Throws RefusedSchemaError when the writer's schema cannot be resolved or is one that a decoder should not follow.
  */
 export function createReader<Value>({ writerText, readerType }: { writerText: string; readerType: avro.Type }): AvroReader<Value> {
-  const { guard, writerType, resolver } = compileWriter(writerText, readerType);
+  const { guard, writerType, resolver } = resolveWriter(writerText, readerType);
   if (canonical(writerType) === canonical(readerType)) return { read: compileReader<Value>(readerType) };
   const mapFields = mapFieldsOf(readerType);
   return {
@@ -94,7 +78,7 @@ function canonical(type: avro.Type): string {
 // The library's declarations have no name for it.
 type Resolver = NonNullable<Parameters<avro.Type['decode']>[2]>;
 
-function compileWriter(writerText: string, readerType: avro.Type): { guard: AvroGuard; writerType: avro.Type; resolver: Resolver } {
+function resolveWriter(writerText: string, readerType: avro.Type): { guard: AvroGuard; writerType: avro.Type; resolver: Resolver } {
   if (writerText.length > SCHEMA_LIMITS.textChars)
     throw new RefusedSchemaError(`the schema is longer than ${SCHEMA_LIMITS.textChars} characters`);
   try {

@@ -52,10 +52,11 @@ describe('readings', () => {
   const encoder = createEncoder<Reading>({ schemaId: 7, type });
   const reader = createReader<Reading>({ writerText, readerType: type });
 
-  it('come back as they were encoded', () => {
+  it('become the bytes that the library writes, and come back as they were', () => {
     fc.assert(
       fc.property(anyReading, (reading) => {
         const bytes = encoder.encode(reading);
+        expect(bytes.subarray(5)).toEqual(type.toBuffer(reading));
         const value = reader.read(bytes, 5, bytes.length);
         expect({ ...value, metrics: { ...value.metrics }, attributes: { ...value.attributes } }).toEqual({ ...reading });
       }),

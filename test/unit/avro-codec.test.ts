@@ -67,7 +67,24 @@ describe('the encoder', () => {
 
   it('refuses a value without bound', () => {
     const encoder = createEncoder<Reading>({ schemaId: 1, type: parseAvroType(SENSOR_READING) });
-    expect(() => encoder.encode({ ...reading, status: 'x'.repeat(9_000_000) })).toThrow(/at most/);
+    expect(() => encoder.encode({ ...reading, status: 'x'.repeat(9_000_000) })).toThrow(/more than 8388608 bytes/);
+  });
+
+  it.each<[string, object]>([
+    ['deviceId is no string: 7', { deviceId: 7 }],
+    ['deviceId is no string: undefined', { deviceId: undefined }],
+    ['eventTime is no safe integer: 1.5', { eventTime: 1.5 }],
+    ['sequence is no safe integer: 9007199254740992', { sequence: 2 ** 53 }],
+    ['temperature is no number: "21"', { temperature: '21' }],
+    ['aggregatable is no boolean: null', { aggregatable: null }],
+    ['eventTimeSource is no symbol of UNKNOWN, DEVICE, BRIDGE: "SUN"', { eventTimeSource: 'SUN' }],
+    ['metrics is no map: null', { metrics: null }],
+    ['metrics is no number: "x"', { metrics: { a: 'x' } }],
+  ])('says: %s', (message, wrong) => {
+    const encoder = createEncoder<object>({ schemaId: 1, type: parseAvroType(SENSOR_READING) });
+    expect(() => encoder.encode({ ...reading, ...wrong })).toThrow(message);
+    // A value that was refused leaves nothing behind.
+    expect(encoder.encode(reading).subarray(WIRE_PREFIX_BYTES)).toEqual(parseAvroType(SENSOR_READING).toBuffer(reading));
   });
 
   it('has a field in Reading for every field of the schema, in the same order', () => {
@@ -142,7 +159,7 @@ describe('aggregates and alerts', () => {
     [AGGREGATE_SCHEMA, aggregate()],
     [ALERT_SCHEMA, alert()],
     [ALERT_SCHEMA, resolved({ value: null, labels: { site: 'é', line: '' }, evidence: [] })],
-  ])('come back as they were encoded ($0.name)', (schema, value) => {
+  ])('come back as they were encoded (%#)', (schema, value) => {
     const type = parseAvroType(schema.text);
     const bytes = createEncoder<object>({ schemaId: 1, type }).encode(value);
     const read = createReader<{ labels: object }>({ writerText: schema.text, readerType: type }).read(
