@@ -128,7 +128,8 @@ async function readyOrEnded({ isReady, readyDeadlineMs, signal }: ChildOptions, 
   return `did not answer within ${readyDeadlineMs / 1000} s`;
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** Signals a child and what it has started. One that is gone is none of our business. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as wait } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
-import { PID_FILE } from './child.ts';
+import { PID_FILE, signalGroup } from './child.ts';
 import { isAlive, readStackFile } from './stack-file.ts';
 
 // The one folder of a local stack: `data` in the project (DATA_FOLDER), with a folder below it for each component. One stack at a
@@ -83,12 +83,13 @@ const ORPHAN_POLL_MS = 100;
 /** Longer than the orphan guard gives them. */
 const ORPHAN_DEADLINE_MS = 8_000;
 
-/** Children of a predecessor that was killed: their guard is stopping them, and until then they hold ports and Kafka's lock file. */
+/** Children of a predecessor that was killed. Their guard may be stopping them; as long as they run they hold ports and Kafka's lock file. */
 async function endOrphans(path: string): Promise<void> {
   const pids = childrenBelow(path).filter((pid) => isAlive(pid) && isChildOn(pid, path));
+  for (const pid of pids) signalGroup(pid, 'SIGTERM');
   const deadline = performance.now() + ORPHAN_DEADLINE_MS;
   while (pids.some(isAlive)) {
-    if (performance.now() > deadline) for (const pid of pids) killIfAlive(pid);
+    if (performance.now() > deadline) for (const pid of pids) signalGroup(pid, 'SIGKILL');
     await wait(ORPHAN_POLL_MS);
   }
 }
@@ -110,13 +111,5 @@ function isChildOn(pid: number, path: string): boolean {
     return execFileSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).includes(path);
   } catch {
     return false;
-  }
-}
-
-function killIfAlive(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
