@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type avro from 'avsc';
 
 // A reader of one of our own schemas, made into a function of its own: nearly every record is written with the schema of its reader, and
-// then there is nothing to resolve. It costs half of what guard and library cost together (bench/codec). What it takes they take too, and it
+// then there is nothing to resolve. It costs less than half of what guard and library cost together (bench/codec). What it takes they take too, and it
 // gives the same values (a property test compares them); it also refuses integers written in more bytes than they can need.
 
 /** Reads a value from buffer[start, end) and throws an Error for anything that is not exactly one value. */
