@@ -92,6 +92,7 @@ test('that ignores the polite signal is killed after its deadline', async () => 
 test('keeps the log of the start before, and does not see our variables', async () => {
   vi.stubEnv('QUARKUS_SOMETHING', 'ours');
   for (const word of ['one', 'two']) {
+    rmSync(join(folder, 'ready'), { force: true });
     const child = await startChild(
       script(`echo ${word}; env; touch ready; while :; do sleep 0.1; done`, { environment: { MINE: 'given' } }),
     );
