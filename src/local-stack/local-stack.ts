@@ -10,6 +10,8 @@ import { startRegistry } from './registry.ts';
 /** What an unconfigured client of each kind tries first. */
 const USUAL_PORTS = { kafka: 9092, registry: 8081, mqtt: 1883 };
 
+export type StackComponent = 'Kafka' | 'schema registry' | 'MQTT broker';
+
 export interface LocalStackOptions {
   /** An open data folder (data-folder.ts); each component has a folder below it. */
   readonly dataFolder: string;
@@ -21,9 +23,9 @@ export interface LocalStackOptions {
   /** Take the usual ports when they are free. Without it, any free ones. */
   readonly preferUsualPorts: boolean;
   /** Called as each component is up, with where it listens. */
-  readonly onReady?: (component: string, address: string) => void;
+  readonly onReady?: (component: StackComponent, address: string) => void;
   /** Gives the start up: what has started is stopped, and the start rejects with `COMPONENT_FAILED`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** A child ended by itself. */
   readonly onCrash?: (error: IngotError) => void;
 }
@@ -40,40 +42,35 @@ export interface LocalStack {
 }
 
 /**
- * Starts what is needed, as much at once as the order allows: the registry needs Kafka. When one fails, the others are stopped and
- * its IngotError is the rejection: `COMPONENT_MISSING` or `COMPONENT_FAILED`.
+ * Starts what is needed, all at once. When one fails, the others are stopped and its IngotError is the rejection: `COMPONENT_MISSING` or
+ * `COMPONENT_FAILED`.
  */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
-  const { dataFolder, preferUsualPorts, onReady, onCrash, signal } = options;
-  const port = (name: keyof typeof USUAL_PORTS): number | null => (preferUsualPorts ? USUAL_PORTS[name] : null);
-  const watch = { onCrash, signal };
-  const startingKafka = options.needKafka
-    ? startKafka({ folder: join(dataFolder, 'kafka'), preferredPort: port('kafka'), ...watch }).then((kafka) => {
-        onReady?.('Kafka', kafka.brokers.join(','));
-        return kafka;
-      })
-    : null;
-  const startRegistryOn = async (kafkaBrokers: readonly string[]) => {
-    const registry = await startRegistry({ folder: join(dataFolder, 'registry'), kafkaBrokers, preferredPort: port('registry'), ...watch });
-    onReady?.('schema registry', registry.url);
-    return registry;
+  const { needKafka, needRegistry, needMqtt } = options;
+  const failure = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
+  const start = startersOf({ ...options, signal });
+  // The others are not waited for once one has failed.
+  const watched = async <Component>(starting: Promise<Component>): Promise<Component> => {
+    starting.catch((error: unknown) => failure.abort(error));
+    return starting;
   };
-  const startingRegistry = options.needRegistry
-    ? (startingKafka?.then(({ brokers }) => startRegistryOn(brokers)) ?? startRegistryOn(options.kafkaBrokers))
-    : null;
-  const startingMqtt = options.needMqtt
-    ? startMqttBroker({ folder: join(dataFolder, 'mqtt'), preferredPort: port('mqtt') }).then((mqtt) => {
-        onReady?.('MQTT broker', mqtt.url);
-        return mqtt;
-      })
-    : null;
-  const results = await Promise.allSettled([startingKafka, startingRegistry, startingMqtt] as const);
+  const brokers = Promise.withResolvers<readonly string[]>();
+  if (!needKafka) brokers.resolve(options.kafkaBrokers);
+  const startingKafka = needKafka ? watched(start.kafka(brokers.resolve)) : null;
+  startingKafka?.catch(brokers.reject);
+  brokers.promise.catch(() => undefined);
+  const results = await Promise.allSettled([
+    startingKafka,
+    needRegistry ? watched(brokers.promise.then((on) => registryBesideKafka(() => start.registry(on), { startingKafka, signal }))) : null,
+    needMqtt ? watched(start.mqtt()) : null,
+  ] as const);
   const [kafka, registry, mqtt] = results.map((result) => (result.status === 'fulfilled' ? result.value : null)) as Started;
   const stop = () => stopInOrder([mqtt, registry, kafka]);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) {
     await stop();
-    throw failed.reason;
+    throw failure.signal.reason;
   }
   return {
     kafkaBrokers: kafka?.brokers ?? null,
@@ -82,6 +79,56 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     children: { ...(kafka && { kafka: kafka.pid }), ...(registry && { registry: registry.pid }) },
     stop,
   };
+}
+
+/** Each starts one component in its folder and tells when it is up. */
+function startersOf({ dataFolder, preferUsualPorts, onReady, onCrash, signal }: LocalStackOptions) {
+  const place = (component: keyof typeof USUAL_PORTS) => ({
+    folder: join(dataFolder, component),
+    preferredPort: preferUsualPorts ? USUAL_PORTS[component] : null,
+  });
+  const watch = { onCrash, signal };
+  return {
+    kafka: async (onAddress: (brokers: readonly string[]) => void) => {
+      const kafka = await startKafka({ ...place('kafka'), ...watch, onAddress });
+      onReady?.('Kafka', kafka.brokers.join(','));
+      return kafka;
+    },
+    registry: async (kafkaBrokers: readonly string[]) => {
+      const registry = await startRegistry({ ...place('registry'), ...watch, kafkaBrokers });
+      onReady?.('schema registry', registry.url);
+      return registry;
+    },
+    mqtt: async () => {
+      const mqtt = await startMqttBroker(place('mqtt'));
+      onReady?.('MQTT broker', mqtt.url);
+      return mqtt;
+    },
+  };
+}
+
+/**
+ * The registry does most of its start before it needs Kafka, and waits for it for a minute. When Kafka takes longer the registry ends,
+ * and is started once more.
+ */
+async function registryBesideKafka<Registry>(
+  start: () => Promise<Registry>,
+  { startingKafka, signal }: { startingKafka: Promise<unknown> | null; signal: AbortSignal },
+): Promise<Registry> {
+  let isKafkaUp = startingKafka === null;
+  startingKafka?.then(
+    () => {
+      isKafkaUp = true;
+    },
+    () => undefined,
+  );
+  try {
+    return await start();
+  } catch (error) {
+    if (isKafkaUp || signal.aborted) throw error;
+    await startingKafka;
+    return start();
+  }
 }
 
 type Started = [Awaited<ReturnType<typeof startKafka>> | null, Awaited<ReturnType<typeof startRegistry>> | null, RunningMqttBroker | null];

@@ -11,8 +11,9 @@ import { requireMosquitto } from './required-program.ts';
 export interface MosquittoOptions {
   readonly folder: string;
   /**
-   * Whether sessions and messages survive a kill -9. Mosquitto then writes all of them after every change, which costs most of its
-   * throughput; without it they survive an orderly stop only.
+   * Whether sessions and messages survive a kill -9, but for what was acknowledged in the last moment: mosquitto then writes all of
+   * them after every change, and acknowledges before it writes. It costs most of its throughput; without it they survive an orderly
+   * stop only.
    */
   readonly isDurable: boolean;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
