@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RoleProcess } from './role-process.ts';
 
 // Kills at moments that nobody has chosen, and that can be chosen again: all of them follow from a seed.
@@ -20,24 +19,25 @@ export function faultSeed(): number {
 }
 
 export interface KillSchedule {
+  readonly first: RoleProcess;
   readonly times: number;
-  /** The line of the log from which on the role works; the moments count from it. */
+  /** The line of the log from which on the role works; only then its moment is asked for. */
   readonly readyLine: string;
-  readonly latestMs: number;
-  readonly random: () => number;
+  /** Resolves when the process of this kill (0, 1, ...) is to die. */
+  moment(time: number): Promise<unknown>;
   start(): RoleProcess;
 }
 
 /**
- * Starts a role, kills it with -9 at a random moment of its work, starts it again, and so on. Resolves with the last process, at work,
- * and with those that were killed.
+ * Kills a role with -9 in the middle of its work, starts it again, and so on. Resolves with the last process, at work, and with
+ * those that were killed.
  */
 export async function killAgainAndAgain(schedule: KillSchedule): Promise<{ role: RoleProcess; killed: readonly RoleProcess[] }> {
   const killed: RoleProcess[] = [];
-  let role = schedule.start();
+  let role = schedule.first;
   for (let time = 0; time < schedule.times; time++) {
     await role.logged(schedule.readyLine);
-    await sleep(schedule.random() * schedule.latestMs);
+    await schedule.moment(time);
     await role.kill();
     killed.push(role);
     role = schedule.start();
