@@ -21,6 +21,8 @@ const TICK_INTERVAL_MS = 250;
 const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
 const SETTINGS_REPEAT_MS = 86_400_000;
 const SCHEMA_RETRY_MS = 1_000;
+/** Where only transaction markers came the position is committed this late, so that retention may delete them. */
+const IDLE_POSITION_MS = 30_000;
 /** A slice ends early when it has put out this many records, so that transactions stay bounded whatever the input does. */
 const OUTPUT_RECORDS_MAX = 50_000;
 
@@ -53,6 +55,7 @@ export class PartitionRun {
 
   private position: number;
   private committed: number;
+  private committedAtMs = performance.now();
   private txnSeq: number;
   private lastFolded: LastFolded | null;
   /** Where the last record folded stands in the answer. */
@@ -140,7 +143,7 @@ export class PartitionRun {
       await this.foldAnswer(fetched);
       this.lagRecords = fetched.highWatermark - this.position;
       events.partitionPosition({ partition: this.partition, lagRecords: this.lagRecords, clockMs: this.fold.clockMs, nowMs: Date.now() });
-      if (this.isCommitDue()) await this.commit();
+      if (this.isCommitDue() || this.isPositionOverdue()) await this.commit();
       if (this.lagRecords <= 0 && fetched.batches.length === 0) await this.tickTo(fetched.sentAtMs);
     }
     answer?.catch(() => undefined); // Closing the cursor rejects it.
@@ -171,8 +174,14 @@ export class PartitionRun {
     return this.fold.hasAlerts && (this.slicePace === live || waitedMs >= live.intervalMs);
   }
 
+  /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
+  private isPositionOverdue(): boolean {
+    return this.position > this.committed && performance.now() - this.committedAtMs >= IDLE_POSITION_MS;
+  }
+
   private async foldAnswer(fetched: Fetched): Promise<void> {
     const { reader, fold } = this;
+    const lastOffsetBefore = this.lastRecord.offset;
     const { recordsMax } = this.slicePace;
     const appendTimeMaxMs = Date.now() + APPEND_TIME_AHEAD_MAX_MS;
     reader.reset(fetched);
@@ -192,7 +201,8 @@ export class PartitionRun {
     }
     this.noteLastFolded();
     this.position = Math.max(this.position, reader.nextOffset);
-    if (fetched.batches.length > 0) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
+    // Markers and aborted records tell nothing about the partition clock.
+    if (this.lastRecord.offset !== lastOffsetBefore) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
   }
 
   private nextRecord(): boolean {
@@ -265,7 +275,8 @@ export class PartitionRun {
     if (clockBase.clockMs < 0 || askedAtMs - this.tickedAtMs < TICK_INTERVAL_MS) return;
     const clockMs = clockBase.clockMs + Math.floor(askedAtMs - clockBase.atMs);
     if (clockMs <= fold.clockMs || !fold.hasDueBy(clockMs)) return;
-    if (this.pending > 0) await this.commit();
+    // A tick is a transaction without input, so what lies before it is committed first: markers too.
+    if (this.position > this.committed) await this.commit();
     this.tickedAtMs = askedAtMs;
     fold.tick(clockMs);
     await this.commit({ tick: true });
@@ -282,6 +293,7 @@ export class PartitionRun {
     await this.lane.commit(this.writer.finish(output, marks));
     this.txnSeq = txnSeq;
     this.committed = this.position;
+    this.committedAtMs = performance.now();
     this.pending = 0;
     this.writer.begin(Date.now());
     events.transactionCommitted({ durationMs: performance.now() - startedAtMs, output });

@@ -1,0 +1,49 @@
+// Whatever happens to the processes and to their commits, the outputs are those of one sequential fold of the log: random readings x
+// slicing x crashes x outcomes of commits x rebalances x ticks x changes of settings, on the log in memory and in virtual time.
+
+import fc from 'fast-check';
+import { expect, test, vi } from 'vitest';
+import { type Story, StoryPlayer, story } from '../support/aggregator-story.ts';
+import { storyViolations } from '../support/aggregator-verdict.ts';
+import { AggregatorWorld } from '../support/aggregator-world.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../support/virtual-clock.ts')).promisedTimeout }));
+
+const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 200);
+const PARTITIONS = 3;
+const BUSY = 1;
+/** Longer than any window stays open, and than any back-off. */
+const SETTLING_MS = 150_000;
+
+async function outcomeOf({ log, happenings, pace, fetchBytes, latenciesMs }: Story): Promise<string[]> {
+  const clock = new VirtualClock();
+  clock.install();
+  try {
+    const behind = { recordsMax: pace.recordsMax * 3, intervalMs: pace.intervalMs * 4 };
+    const options = {
+      partitions: PARTITIONS,
+      busyPartition: BUSY,
+      pace: { live: pace, behind, behindRecords: 6 },
+      fetchBytes,
+      latenciesMs,
+    };
+    const world = new AggregatorWorld(clock, options);
+    await new StoryPlayer(world, log).play(happenings);
+    await clock.advance(SETTLING_MS);
+    const violations = storyViolations(world, BUSY);
+    await world.stopAll();
+    return violations;
+  } finally {
+    clock.uninstall();
+  }
+}
+
+test('a story of crashes ends with the outputs of one sequential fold', { timeout: 60_000 + numRuns * 250 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(story, async (of) => {
+      expect(await outcomeOf(of)).toEqual([]);
+    }),
+    { numRuns },
+  );
+});
