@@ -1,5 +1,5 @@
 import { SchemaRegistry } from '@kafkajs/confluent-schema-registry';
-import { Kafka } from 'kafkajs';
+import { Kafka, logLevel } from 'kafkajs';
 
 // What one would write in an hour with the two libraries, batched: decode, window in a Map, produce what closed. No state, no transactions, no duplicates,
 // nothing survives a crash. Kept as the yardstick.
@@ -19,7 +19,7 @@ interface Row {
   sum: number;
 }
 const registry = new SchemaRegistry({ host: registryUrl });
-const kafka = new Kafka({ clientId: 'naive', brokers: brokers.split(',') });
+const kafka = new Kafka({ clientId: 'naive', brokers: brokers.split(','), logLevel: logLevel.ERROR });
 const consumer = kafka.consumer({ groupId: `${prefix}naive-batch-${process.pid}` });
 const producer = kafka.producer();
 const windows = new Map<string, Row>();
@@ -71,7 +71,7 @@ await consumer.run({
       if (temperature > 100 !== firing.has(deviceId)) {
         if (temperature > 100) firing.add(deviceId);
         else firing.delete(deviceId);
-        out.push({ key: deviceId, value: JSON.stringify({ deviceId, temperature, firing: temperature > 100 }) });
+        out.push({ key: deviceId, value: JSON.stringify({ deviceId, eventTime, temperature, firing: temperature > 100 }) });
       }
       consumed += 1;
     }
@@ -80,3 +80,4 @@ await consumer.run({
     process.send?.({ consumed });
   },
 });
+process.send?.('ready');

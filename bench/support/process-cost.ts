@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 // What a process cost: CPU and peak memory as Linux accounts for them, from outside the process.
@@ -17,22 +16,4 @@ export function processCost(pid: number): ProcessCost {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   const peakKiB = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? Number.NaN);
   return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND, peakMemoryMiB: peakKiB / 1024 };
-}
-
-/** Starts a TypeScript program with this Node; stderr goes to ours. */
-export function startProgram(file: URL, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', file.pathname, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-}
-
-/** Ends a child and waits for it; kills it after the deadline. */
-export async function endProgram(child: ChildProcess, deadlineMs: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
-  child.kill('SIGTERM');
-  await exited;
-  clearTimeout(timer);
 }

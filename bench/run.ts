@@ -1,0 +1,82 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { configureLog } from '../src/ops/log.ts';
+import { drainAggregator } from './aggregator/drain.ts';
+import { drainBridge } from './bridge/drain.ts';
+import { alertLatency } from './latency/latency.ts';
+import { startToFirstRow } from './start/start.ts';
+import type { Benchmark } from './support/bench.ts';
+import { type Components, openComponents } from './support/components.ts';
+import { type Figure, figureTable, loadAverage, machine, sumUp } from './support/figures.ts';
+
+// All benchmarks, or some of them, one after the other, and one table: npm run bench. See README.md beside this file.
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  bridge: drainBridge,
+  aggregator: drainAggregator,
+  latency: alertLatency,
+  start: startToFirstRow,
+};
+/** The one that starts everything itself. */
+const WITHOUT_COMPONENTS = 'start';
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: Object.keys(BENCHMARKS).join(',') },
+    repeat: { type: 'string', default: '1' },
+    messages: { type: 'string', default: '200000' },
+    records: { type: 'string', default: '1000000' },
+    devices: { type: 'string', default: '1000' },
+    rate: { type: 'string', default: '1000' },
+    'warm-up': { type: 'string', default: '10' },
+    seconds: { type: 'string', default: '30' },
+    profile: { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const sizes = {
+  messages: count('messages'),
+  records: count('records'),
+  devices: count('devices'),
+  ratePerSecond: count('rate'),
+  warmUpSeconds: count('warm-up'),
+  seconds: count('seconds'),
+};
+const chosen = flags.only.split(',');
+const unknown = chosen.filter((name) => !Object.hasOwn(BENCHMARKS, name));
+if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: allowed is ${Object.keys(BENCHMARKS).join(', ')}`);
+const profileFolder = flags.profile === undefined ? null : resolve(flags.profile);
+if (profileFolder !== null) mkdirSync(profileFolder, { recursive: true });
+
+function count(name: 'messages' | 'records' | 'devices' | 'rate' | 'warm-up' | 'seconds' | 'repeat'): number {
+  const value = Number(flags[name]);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new Error(`--${name} is '${flags[name]}': allowed is a whole number above 0`);
+}
+
+configureLog({ level: 'warn', format: 'text' });
+const startedAtMs = performance.now();
+const loads: number[] = [];
+const runs: (readonly Figure[])[] = [];
+const components: Components | null = chosen.some((name) => name !== WITHOUT_COMPONENTS) ? await openComponents() : null;
+try {
+  for (let round = 1; round <= count('repeat'); round += 1) {
+    for (const name of chosen) {
+      loads.push(loadAverage());
+      process.stderr.write(`${name}, round ${round}, load average ${loads.at(-1)!.toFixed(1)}\n`);
+      const given = components ?? { kafkaBrokers: [], registryUrl: '', mqttUrl: '', stop: async () => {} };
+      runs.push(await BENCHMARKS[name]!({ components: given, sizes, profileFolder }));
+    }
+  }
+} finally {
+  await components?.stop();
+}
+
+const figures = sumUp(runs);
+const load = `${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)}`;
+process.stdout.write(
+  `\n${figureTable(figures)}\n\n${machine()}; load average before each benchmark ${load}; ${Math.round((performance.now() - startedAtMs) / 1000)} s\n`,
+);
+if (flags.json !== undefined)
+  writeFileSync(flags.json, `${JSON.stringify({ machine: machine(), loads, sizes, runs, figures }, null, 2)}\n`);
