@@ -24,6 +24,9 @@ export async function teardown(): Promise<void> {
   await stopAll?.();
 }
 
+/** The tests that need it will fail, each with a time-out of its own: here is why. */
+const sayCrash = (error: Error): void => void process.stderr.write(`\n${error.message}\n`);
+
 interface Stoppable {
   stop(): Promise<void>;
 }
@@ -48,16 +51,18 @@ async function startComponents(): Promise<TestStack> {
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   const starting = [
-    startKafka({ folder: below('kafka'), preferredPort: null })
+    startKafka({ folder: below('kafka'), preferredPort: null, onCrash: sayCrash })
       .then(kept)
       .then(async ({ brokers }) => {
-        const registry = kept(await startRegistry({ folder: below('registry'), kafkaBrokers: brokers, preferredPort: null }));
+        const registry = kept(
+          await startRegistry({ folder: below('registry'), kafkaBrokers: brokers, preferredPort: null, onCrash: sayCrash }),
+        );
         return { kafkaBrokers: brokers, registryUrl: registry.url };
       }),
-    startMosquitto({ folder: below('mosquitto'), isDurable: false })
+    startMosquitto({ folder: below('mosquitto'), isDurable: false, onCrash: sayCrash })
       .then(kept)
       .then(({ url }) => ({ mosquittoUrl: url })),
-    startPostgres({ folder: below('postgres') })
+    startPostgres({ folder: below('postgres'), onCrash: sayCrash })
       .then(kept)
       .then(({ url }) => ({ postgresUrl: url })),
   ];
