@@ -9,8 +9,11 @@ const { runningStackAddresses } = await import('../local-stack/stack-file.ts');
 const { endOnUncaught, watchStopSignals } = await import('../ops/shutdown.ts');
 const { runCli } = await import('./run-cli.ts');
 
+/** npm passes on the Ctrl-C that the terminal has sent to all of us already. */
+const SIGNAL_PASSED_ON_MS = 1_000;
+
 endOnUncaught();
-const stopRequest = watchStopSignals();
+const stopRequest = watchStopSignals({ sameRequestMs: process.env['npm_lifecycle_event'] === undefined ? 0 : SIGNAL_PASSED_ON_MS });
 
 // A reader that went away (`ingot alerts tail | head`) is a request to stop, not a failure. Broken log pipes are ignored.
 let isStdoutGone = false;

@@ -141,8 +141,9 @@ export class MqttSource implements DeliverySource {
     const timer = setTimeout(() => reject(this.#unreachable(lastError)), this.#options.connectDeadlineMs);
     client.on('error', (error) => {
       lastError = error;
-      this.#options.events.mqttFailed(error.message);
       const refused = this.#refusal(error);
+      if (protocolVersion === MQTT_5 && isProtocolVersionRefused(refused)) this.#options.events.mqttVersionRefused(protocolVersion);
+      else this.#options.events.mqttFailed(error.message);
       // Only the first connection can be refused for good; afterwards a broker that is being restarted may say anything.
       if (refused !== null) reject(refused);
     });

@@ -193,6 +193,11 @@ export class BridgeEvents {
     this.#log.warn({ unacknowledged }, 'lost the MQTT broker; what was not acknowledged comes again');
   }
 
+  /** Not a failure: the next connection speaks the version before. */
+  mqttVersionRefused(protocolVersion: number): void {
+    this.#log.info({ protocolVersion }, 'the MQTT broker does not speak this version of MQTT; trying 3.1.1');
+  }
+
   mqttFailed(message: string): void {
     this.#log.warn({ message }, 'MQTT client');
   }

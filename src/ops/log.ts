@@ -10,12 +10,14 @@ export interface LogOptions {
   readonly format: 'json' | 'text';
 }
 
-let root: Logger = pino({ level: 'info' }, pino.destination({ dest: 2, sync: true }));
+const toStderr = pino.destination({ dest: 2, sync: true });
+let root: Logger = pino({ level: 'info' }, toStderr);
 
 /** Sets level and format for the whole process; call once, first thing. */
 export function configureLog(options: LogOptions): void {
   const base = { level: options.level, base: null, redact: { paths: ['*.password', '*.auth', '*.token'], censor: '[masked]' } };
-  root = options.format === 'json' ? pino(base, pino.destination({ dest: 2, sync: true })) : pino(base, { write: writeTextLine });
+  const write = options.format === 'json' ? (line: string) => writeLine(line) : (line: string) => writeLine(textLine(line));
+  root = pino(base, { write });
 }
 
 /** The logger of one component, for example `log('bridge')`. */
@@ -32,16 +34,16 @@ const LEVEL_NAMES: ReadonlyMap<number, string> = new Map([
   [60, 'FATAL'],
 ]);
 
-let writeText: (text: string) => void = (text) => void process.stderr.write(text);
+let writeLine: (line: string) => void = (line) => void toStderr.write(line);
 
-/** Where lines of the text form go instead of stderr: `ingot up` prints them above what it draws. */
-export function redirectTextLog(write: (text: string) => void): void {
-  writeText = write;
+/** Where lines go instead of stderr, each with its line end: `ingot up` prints them above what it draws. */
+export function redirectLog(write: (line: string) => void): void {
+  writeLine = write;
 }
 
-function writeTextLine(line: string): void {
+function textLine(line: string): string {
   const { level, time, component, msg, ...rest } = JSON.parse(line) as Record<string, unknown> & { level: number; time: number };
   const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   const clock = new Date(time).toISOString().slice(11, 23);
-  writeText(`${clock} ${LEVEL_NAMES.get(level) ?? level} ${String(component ?? '')}: ${String(msg ?? '')}${fields.join('')}\n`);
+  return `${clock} ${LEVEL_NAMES.get(level) ?? level} ${String(component ?? '')}: ${String(msg ?? '')}${fields.join('')}\n`;
 }

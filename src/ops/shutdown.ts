@@ -18,9 +18,16 @@ export interface StopRequest {
 /** Beyond a drain's own deadline: what the last steps may take before the process is ended from here. */
 const LAST_RESORT_MS = 3_000;
 
+export interface StopSignalOptions {
+  readonly exit?: (code: number) => void;
+  /** A signal that comes so soon after the first one is the same request, passed on by a parent that got it too. */
+  readonly sameRequestMs?: number;
+}
+
 /** Listens for the signals of this process. Call once, first thing. */
-export function watchStopSignals(exit: (code: number) => void = process.exit): StopRequest {
+export function watchStopSignals({ exit = process.exit, sameRequestMs = 0 }: StopSignalOptions = {}): StopRequest {
   const controller = new AbortController();
+  let firstAtMs = 0;
   let deadlineMs: number | null = null;
   const begin = (reason: string, exitCode: number): void => {
     controller.abort(reason);
@@ -32,8 +39,12 @@ export function watchStopSignals(exit: (code: number) => void = process.exit): S
   };
   for (const name of Object.keys(SIGNAL_EXIT_CODES) as StopSignal[]) {
     process.on(name, () => {
-      if (controller.signal.aborted) exit(SIGNAL_EXIT_CODES[name]);
-      else begin(name, SIGNAL_EXIT_CODES[name]);
+      if (!controller.signal.aborted) {
+        firstAtMs = performance.now();
+        begin(name, SIGNAL_EXIT_CODES[name]);
+      } else if (performance.now() - firstAtMs >= sameRequestMs) {
+        exit(SIGNAL_EXIT_CODES[name]);
+      }
     });
   }
   return {

@@ -1,16 +1,17 @@
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../config/settings-table.ts';
 import { IngotError } from '../../errors.ts';
-import { topicSpecs } from '../../kafka/topics.ts';
 import { type DataFolder, openDataFolder, openTemporaryFolder } from '../../local-stack/data-folder.ts';
-import { type LocalStack, startLocalStack } from '../../local-stack/local-stack.ts';
 import { removeStackFile, type StackAddresses, writeStackFile } from '../../local-stack/stack-file.ts';
-import { redirectTextLog } from '../../ops/log.ts';
+import { redirectLog } from '../../ops/log.ts';
 import { type CommandContext, defineCommand, type FlagValues } from '../command.ts';
-import { connectLog } from '../roles/connect-log.ts';
-import { runRole } from '../run-role.ts';
+import { type RoleSurroundings, type RunningRole, runRole } from '../run-role.ts';
 import { LiveTerminal } from '../up/live-terminal.ts';
-import { startUp, type UpResult } from '../up/run-up.ts';
+import { startUp, type UpOptions, type UpResult } from '../up/run-up.ts';
+import { StartProgress } from '../up/start-progress.ts';
+import { UpStack } from '../up/up-stack.ts';
+import { welcomeLines } from '../up/welcome.ts';
 
 const FLAGS = {
   simulate: { kind: 'number', integer: true, min: 0, max: 100_000, default: 0, placeholder: 'N', help: 'Add N simulated devices.' },
@@ -64,62 +65,71 @@ async function runUp(context: UpContext): Promise<number> {
     throw new IngotError('USAGE', '--verify compares with what simulated devices have sent: give --simulate N and --duration too.');
   }
   const screen = new LiveTerminal(context.stdout, context.isTerminal);
-  if (context.isTerminal) redirectTextLog((text) => screen.print(text.trimEnd()));
+  // On one terminal the log would tear what is drawn.
+  if (context.isTerminal && (context.stderr as { isTTY?: boolean }).isTTY) redirectLog((text) => screen.print(text.trimEnd()));
   const asked = context.config();
   const folder = flags.ephemeral ? openTemporaryFolder() : await openDataFolder(asked.instance.dataFolder);
   try {
     const config = { ...asked, instance: { ...asked.instance, dataFolder: folder.path } };
-    return await runOnFolder({ context, config, folder, screen });
+    return await runOnFolder({ context, config, screen });
   } finally {
     folder.release();
+    if (context.signal.aborted) screen.print(goodbye(flags.ephemeral, folder));
   }
+}
+
+function goodbye(isTemporary: boolean, { path }: DataFolder): string {
+  return isTemporary ? 'Stopped. The temporary folder is gone.' : `Stopped. The data are in ${path}; the next start goes on from there.`;
 }
 
 interface UpRun {
   readonly context: UpContext;
+  /** With the data folder of this run. */
   readonly config: Config;
-  readonly folder: DataFolder;
   readonly screen: LiveTerminal;
 }
 
-async function runOnFolder({ context, config, folder, screen }: UpRun): Promise<number> {
-  const crashed = new AbortController();
-  const stack = await startLocalStack({
-    dataFolder: folder.path,
-    needKafka: !isConfigured(context, 'KAFKA_BROKERS'),
-    needRegistry: !isConfigured(context, 'SCHEMA_REGISTRY_URL'),
-    needMqtt: !isConfigured(context, 'MQTT_URL'),
-    kafkaBrokers: config.kafka.brokers,
-    preferUsualPorts: !context.flags.ephemeral,
-    onReady: (component, address) => screen.print(`${component.padEnd(16)} ${address}`),
-    onCrash: (error) => crashed.abort(error),
+async function runOnFolder({ context, config, screen }: UpRun): Promise<number> {
+  const progress = new StartProgress(screen, context.isTerminal);
+  const isConfigured = (variable: string): boolean => isGiven(context, variable);
+  const stack = new UpStack({ config, isConfigured, preferUsualPorts: !context.flags.ephemeral, progress, screen });
+  const signal = AbortSignal.any([context.signal, stack.crashed]);
+  const result: UpResult = { exitCode: null };
+  context.signal.addEventListener('abort', () => screen.print('', 'Stopping in the order of the flow; a second Ctrl-C ends it at once.'), {
+    once: true,
   });
+  const start = async (surroundings: RoleSurroundings): Promise<RunningRole> => {
+    // What is not reached yet is not ready.
+    for (const dependency of DEPENDENCIES) surroundings.health.dependency(dependency);
+    const { config: located, children } = await stack.start(signal);
+    const options = upOptions({ context, config: located, screen, progress, signal });
+    const welcome = (httpUrl: string): readonly string[] => {
+      writeStackFile(config.instance.dataFolder, { addresses: addressesOf(located), children });
+      return welcomeLines(located, { httpUrl, withPage: context.flags.dashboard });
+    };
+    return startUp({ ...surroundings, config: located }, { ...options, welcome }, result);
+  };
   try {
-    const located = withAddresses(config, stack);
-    await createTopics(located);
-    const result: UpResult = { exitCode: 0 };
-    const signal = AbortSignal.any([context.signal, crashed.signal]);
-    const role = { context, config: located, stack, screen, signal, result };
-    const code = await runRole(
-      { config: () => located, signal },
-      { role: 'up', start: (surroundings) => startUp(surroundings, upOptions(role), result) },
-    );
-    if (crashed.signal.aborted) throw crashed.signal.reason;
-    return code === 0 ? result.exitCode : code;
+    const code = await runRole({ config: () => config, signal }, { role: 'up', start });
+    if (stack.crashed.aborted) throw stack.crashed.reason;
+    return code === 0 ? (result.exitCode ?? exitCodeWithoutResult(context)) : code;
   } finally {
-    removeStackFile(folder.path);
+    progress.end();
+    removeStackFile(config.instance.dataFolder);
     await stack.stop();
   }
 }
 
-function upOptions(run: {
-  context: UpContext;
-  config: Config;
-  stack: LocalStack;
-  screen: LiveTerminal;
-  signal: AbortSignal;
-}): Parameters<typeof startUp>[1] {
-  const { context, config, stack, screen, signal } = run;
+const DEPENDENCIES = ['kafka', 'registry', 'mqtt', 'database'];
+
+/** A run that was to compare and was stopped before has not succeeded. */
+function exitCodeWithoutResult({ flags, signal }: UpContext): number {
+  if (!flags.verify) return 0;
+  return 128 + (constants.signals[signal.reason as NodeJS.Signals] ?? constants.signals.SIGINT);
+}
+
+function upOptions(run: UpRun & { readonly progress: StartProgress; readonly signal: AbortSignal }): Omit<UpOptions, 'welcome'> {
+  const { context, config, screen, progress, signal } = run;
   const { simulate, duration, verify, scenario, rate, seed, dashboard } = context.flags;
   return {
     devices: simulate,
@@ -128,40 +138,18 @@ function upOptions(run: {
     truthPath: join(config.instance.dataFolder, `truth-${Date.now()}.jsonl`),
     simulatorFlags: { scenario, rate, seed },
     withPage: dashboard,
+    progress,
     screen,
     isTerminal: context.isTerminal,
+    useColor: context.useColor,
     stderr: context.stderr,
     signal,
-    welcome: (httpUrl) => {
-      const addresses = addressesOf(config);
-      writeStackFile(config.instance.dataFolder, { addresses, children: stack.children });
-      return welcomeLines(config, { httpUrl, withPage: dashboard });
-    },
   };
 }
 
-function isConfigured(context: UpContext, variable: string): boolean {
+function isGiven(context: UpContext, variable: string): boolean {
   const origin = context.loadedConfig.settings.find(({ setting }) => setting.variable === variable)?.origin;
   return origin === 'flag' || origin === 'environment' || origin === 'file';
-}
-
-function withAddresses(config: Config, stack: LocalStack): Config {
-  return {
-    ...config,
-    kafka: { ...config.kafka, brokers: stack.kafkaBrokers ?? config.kafka.brokers },
-    registry: { ...config.registry, url: stack.registryUrl ?? config.registry.url },
-    mqtt: { ...config.mqtt, url: stack.mqttUrl ?? config.mqtt.url },
-  };
-}
-
-async function createTopics(config: Config): Promise<void> {
-  const log = connectLog(config, `${config.kafka.clientId}-up`);
-  try {
-    const { topicPrefix: prefix, partitions, replication } = config.kafka;
-    await log.admin().createTopics(topicSpecs({ prefix, partitions, replication }));
-  } finally {
-    await log.close();
-  }
 }
 
 /** What a command in another terminal has to know to find this stack and to read it as it is run. */
@@ -176,17 +164,4 @@ function addressesOf(config: Config): StackAddresses {
     WINDOW_GRACE: `${window.graceMs}ms`,
     WINDOW_IDLE: `${window.idleMs}ms`,
   };
-}
-
-function welcomeLines(config: Config, { httpUrl, withPage }: { httpUrl: string; withPage: boolean }): string[] {
-  return [
-    `${(withPage ? 'page, metrics' : 'health, metrics').padEnd(16)} ${httpUrl}`,
-    `${'data'.padEnd(16)} ${config.instance.dataFolder}`,
-    '',
-    'Try in another terminal:',
-    '  ./ingot alerts tail        subscribe to the alerts',
-    '  ./ingot schemas list       look at the schemas in the registry',
-    '  ./ingot simulate --devices 3 --scenario heatwave --prefix mine',
-    '',
-  ];
 }

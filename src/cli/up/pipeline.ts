@@ -1,11 +1,11 @@
 import { aggregatorLedger } from '../../ops/aggregator-events.ts';
-import type { DrainStep } from '../../ops/shutdown.ts';
 import { sinkLedger } from '../../ops/sink-events.ts';
 import { type AggregatorRole, startAggregatorRole } from '../roles/aggregator-role.ts';
 import { type BridgeRole, startBridgeRole } from '../roles/bridge-role.ts';
 import { startDashboardRole } from '../roles/dashboard-role.ts';
 import { type SinkRole, startSinkRole } from '../roles/sink-role.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
+import type { StartProgress } from './start-progress.ts';
 import type { PipelineSnapshot } from './status-block.ts';
 
 // All roles in one process, as `ingot up` runs them. They talk to one another over Kafka only, as they do when each is a process.
@@ -16,39 +16,56 @@ export interface Pipeline extends RunningRole {
   isQuiet(): boolean;
 }
 
-/** Starts the roles against the flow, so that what comes in finds everything after it ready. */
-export async function startPipeline(surroundings: RoleSurroundings, options: { withPage: boolean }): Promise<Pipeline> {
+export interface PipelineOptions {
+  readonly withPage: boolean;
+  readonly progress: Pick<StartProgress, 'begin' | 'done'>;
+}
+
+/**
+ * Starts the roles all at once: what each waits for (registry, group, database) is another thing, and they meet only in Kafka. Rejects
+ * with what keeps one from starting; then nothing is left running.
+ */
+export async function startPipeline(surroundings: RoleSurroundings, { withPage, progress }: PipelineOptions): Promise<Pipeline> {
   const startedAtMs = performance.now();
-  const roles: RunningRole[] = [];
-  const started = async <Role extends RunningRole>(starting: Promise<Role>): Promise<Role> => {
-    const role = await starting;
-    roles.unshift(role);
-    return role;
+  const start = async <Role extends RunningRole>(name: string, starting: Promise<Role>): Promise<Role> => {
+    progress.begin(name);
+    return starting.finally(() => progress.done(name));
   };
-  try {
-    const aggregator = await started(startAggregatorRole(surroundings, { acceptLoss: false }));
-    const sink = await started(startSinkRole(surroundings, { acceptLoss: false }));
-    const bridge = await started(startBridgeRole(surroundings));
-    const page = options.withPage
-      ? await startDashboardRole(surroundings, { ledger: () => ({ bridge: bridge.events.ledger(), aggregator: aggregatorLedger() }) })
-      : null;
-    const parts = { aggregator, sink, bridge, startedAtMs };
-    return {
-      // In the order of the flow: the entrance first, the page last.
-      drainSteps: [bridge, aggregator, sink, ...(page === null ? [] : [page])].flatMap((role) => role.drainSteps),
-      ended: Promise.race([bridge.ended, aggregator.ended, sink.ended]),
-      routes: page?.routes ?? [],
-      snapshot: () => snapshotOf(parts),
-      isQuiet: () => isQuiet(parts),
-    };
-  } catch (error) {
-    for (const step of roles.flatMap((role): readonly DrainStep[] => role.drainSteps))
-      await step.stop(STOP_AFTER_FAILED_START_MS).catch(() => undefined);
-    throw error;
-  }
+  let bridgeEvents: BridgeRole['events'] | null = null;
+  const ledger = () => (bridgeEvents === null ? null : { bridge: bridgeEvents.ledger(), aggregator: aggregatorLedger() });
+  const starting = [
+    start('bridge', startBridgeRole(surroundings)),
+    start('aggregator', startAggregatorRole(surroundings, { acceptLoss: false })),
+    start('SQL sink', startSinkRole(surroundings, { acceptLoss: false })),
+    withPage ? start('page', startDashboardRole(surroundings, { ledger })) : null,
+  ] as const;
+  await allOrNone(starting.filter((role) => role !== null));
+  const [bridge, aggregator, sink, page] = await Promise.all(starting);
+  bridgeEvents = bridge.events;
+  const parts = { aggregator, sink, bridge, startedAtMs };
+  return {
+    // In the order of the flow: the entrance first, the page last.
+    drainSteps: [bridge, aggregator, sink, ...(page === null ? [] : [page])].flatMap((role) => role.drainSteps),
+    ended: Promise.race([bridge.ended, aggregator.ended, sink.ended]),
+    routes: page?.routes ?? [],
+    snapshot: () => snapshotOf(parts),
+    isQuiet: () => isQuiet(parts),
+  };
 }
 
 const STOP_AFTER_FAILED_START_MS = 2_000;
+
+/** When one does not start, those that did are stopped, and its error is the rejection. */
+async function allOrNone(starting: readonly Promise<RunningRole>[]): Promise<void> {
+  const results = await Promise.allSettled(starting);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed === undefined) return;
+  for (const result of results) {
+    if (result.status === 'rejected') continue;
+    for (const step of result.value.drainSteps) await step.stop(STOP_AFTER_FAILED_START_MS).catch(() => undefined);
+  }
+  throw failed.reason;
+}
 
 interface PipelineParts {
   readonly aggregator: AggregatorRole;

@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DrainStep } from '../../ops/shutdown.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { verifyTruth } from '../verify-truth.ts';
 import { followAlerts } from './alert-lines.ts';
 import type { LiveTerminal } from './live-terminal.ts';
 import { type Pipeline, startPipeline } from './pipeline.ts';
 import { type Simulation, startSimulation } from './simulation.ts';
-import { isLedgerBalanced, statusBlock, statusLine } from './status-block.ts';
+import type { StartProgress } from './start-progress.ts';
+import { isLedgerBalanced, statusBlock } from './status-block.ts';
+import { StatusDisplay } from './status-display.ts';
 
 // `ingot up` once Kafka, the registry and the MQTT broker are there: the pipeline, the simulated devices, what the terminal shows, and the end.
 
-const BLOCK_INTERVAL_MS = 500;
-const LINE_INTERVAL_MS = 5_000;
 const QUIET_POLL_MS = 100;
 /** The pipeline counts as quiet when it was for this long. */
 const QUIET_FOR_MS = 500;
@@ -26,8 +27,10 @@ export interface UpOptions {
   readonly truthPath: string;
   readonly simulatorFlags: Readonly<Record<string, string | number | undefined>>;
   readonly withPage: boolean;
+  readonly progress: StartProgress;
   readonly screen: LiveTerminal;
   readonly isTerminal: boolean;
+  readonly useColor: boolean;
   readonly stderr: NodeJS.WritableStream;
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
@@ -36,40 +39,51 @@ export interface UpOptions {
 }
 
 export interface UpResult {
-  /** Of the comparison with what was sent; 0 when none was asked for. */
-  exitCode: number;
+  /** Of the run with --duration, and of its comparison with what was sent; null when it did not come to that. */
+  exitCode: number | null;
 }
 
 /** Starts everything; the role ends by itself when a duration is given. `result` is filled then. */
 export async function startUp(surroundings: RoleSurroundings, options: UpOptions, result: UpResult): Promise<RunningRole> {
-  const { screen } = options;
-  const pipeline = await startPipeline(surroundings, { withPage: options.withPage });
+  const { screen, progress, useColor, withPage } = options;
+  const pipeline = await startPipeline(surroundings, { withPage, progress });
+  progress.end();
   const looking = new AbortController();
-  const alerts = followAlerts(surroundings.config, { signal: looking.signal, print: (line) => screen.print(line) });
+  const print = (line: string): void => screen.print(line);
+  const alerts = followAlerts(surroundings.config, { signal: looking.signal, print, useColor });
   alerts.catch((error: Error) => screen.print(`alerts cannot be shown: ${error.message}`));
   screen.print(...options.welcome(surroundings.httpUrl));
   const simulatorStop = new AbortController();
   const simulation = options.devices > 0 ? simulate(surroundings, options, simulatorStop.signal) : null;
-  const status = showStatus(pipeline, options);
-  const plan =
-    simulation === null || options.durationMs === null
-      ? new Promise<void>(() => undefined)
-      : finish({ surroundings, options, pipeline, simulation, result });
-  const simulatorFailed = simulation === null ? [] : [simulation.ended.then(() => new Promise<never>(() => undefined))];
+  const status = new StatusDisplay(pipeline, options);
   const stopSimulator = async (): Promise<void> => {
     simulatorStop.abort();
     await simulation?.ended.catch(() => undefined);
   };
   const stopLooking = async (): Promise<void> => {
     looking.abort();
-    clearInterval(status);
     await alerts.catch(() => undefined);
-    screen.end();
+    status.end();
   };
+  const steps = [...(simulation === null ? [] : [{ name: 'simulated devices', stop: stopSimulator }]), ...pipeline.drainSteps];
   return {
-    ended: Promise.race([pipeline.ended, plan, ...simulatorFailed]),
-    drainSteps: [{ name: 'simulated devices', stop: stopSimulator }, ...pipeline.drainSteps, { name: 'terminal', stop: stopLooking }],
+    ended: Promise.race([
+      pipeline.ended,
+      ...(simulation === null ? [] : [endOf(simulation, { surroundings, options, pipeline, status, result })]),
+    ]),
+    drainSteps: [...steps.map((step) => shown(step, status)), { name: 'terminal', stop: stopLooking }],
     routes: pipeline.routes ?? [],
+  };
+}
+
+/** The step, named on the terminal while it lasts. */
+function shown({ name, stop }: DrainStep, status: StatusDisplay): DrainStep {
+  return {
+    name,
+    stop: (remainingMs) => {
+      status.showStopping(name);
+      return stop(remainingMs);
+    },
   };
 }
 
@@ -81,47 +95,39 @@ function simulate({ config }: RoleSurroundings, options: UpOptions, signal: Abor
     duration: durationMs === null ? undefined : `${durationMs}ms`,
     truth: verify ? truthPath : undefined,
   };
-  return startSimulation({ mqtt: config.mqtt, flags, signal });
+  return startSimulation({ mqtt: config.mqtt, flags, isEndless: durationMs === null, signal });
 }
 
-function showStatus(pipeline: Pipeline, { screen, isTerminal }: UpOptions): NodeJS.Timeout {
-  let before = { received: 0, atMs: performance.now() };
-  const show = (): void => {
-    const now = pipeline.snapshot();
-    const atMs = performance.now();
-    const perSecond = ((now.bridge.received - before.received) * 1000) / Math.max(1, atMs - before.atMs);
-    before = { received: now.bridge.received, atMs };
-    if (isTerminal) screen.show(['', ...statusBlock(now, perSecond)]);
-    else screen.print(statusLine(now, perSecond));
-  };
-  return setInterval(show, isTerminal ? BLOCK_INTERVAL_MS : LINE_INTERVAL_MS);
-}
-
-interface Finish {
+interface Run {
   readonly surroundings: RoleSurroundings;
   readonly options: UpOptions;
   readonly pipeline: Pipeline;
-  readonly simulation: Simulation;
+  readonly status: StatusDisplay;
   readonly result: UpResult;
 }
 
-/** The devices end by themselves; then everything that is under way comes to its end, and is compared with what was sent. */
-async function finish({ surroundings, options, pipeline, simulation, result }: Finish): Promise<void> {
-  const { screen, signal } = options;
+/** Resolves when a run with a duration has come to its end; rejects when the devices fail. */
+async function endOf(simulation: Simulation, run: Run): Promise<void> {
+  const { options } = run;
   await simulation.ended;
-  screen.print(
+  if (options.signal.aborted) return;
+  options.screen.print(
     `the devices have stopped: ${simulation.sent()} readings sent, ${simulation.acknowledged()} acknowledged; waiting for the last windows to close by idleness`,
   );
+  await finish(simulation, run);
+}
+
+/** Everything that is under way comes to its end, and is compared with what was sent. Ctrl-C ends it without a result. */
+async function finish(simulation: Simulation, { surroundings, options, pipeline, status, result }: Run): Promise<void> {
+  const { screen, signal, useColor } = options;
   const { windowSize, patienceMs } = quietTimes(surroundings);
   const isQuiet = await becomesQuiet(() => pipeline.isQuiet() && arrived(pipeline) >= simulation.acknowledged(), { patienceMs, signal });
+  if (signal.aborted) return;
   const now = pipeline.snapshot();
-  const summary = [...statusBlock(now, 0)];
-  if (!isQuiet && !signal.aborted) {
-    result.exitCode = VERIFY_FAILED;
-    summary.push('', `  not everything came to its end within ${Math.round(patienceMs / 1000)} s`);
-  }
-  if (!isLedgerBalanced(now)) result.exitCode = VERIFY_FAILED;
-  if (options.verify && !signal.aborted) {
+  const summary = [...statusBlock(now, { perSecond: null, useColor, stopping: null })];
+  let exitCode = isLedgerBalanced(now) && isQuiet ? 0 : VERIFY_FAILED;
+  if (!isQuiet) summary.push('', `  not everything came to its end within ${Math.round(patienceMs / 1000)} s`);
+  if (options.verify) {
     const verdict = await verifyTruth(surroundings.config, {
       truthPath: options.truthPath,
       windowSizeMs: windowSize,
@@ -131,11 +137,13 @@ async function finish({ surroundings, options, pipeline, simulation, result }: F
       signal,
       stderr: options.stderr,
     });
-    if (verdict.exitCode !== 0) result.exitCode = verdict.exitCode;
+    if (signal.aborted) return;
+    if (verdict.exitCode !== 0) exitCode = verdict.exitCode;
     summary.push('', verdict.report.trimEnd());
   }
-  screen.end();
-  screen.print('', 'Summary', ...summary);
+  status.endForSummary();
+  screen.print('', 'Summary', ...summary, '');
+  result.exitCode = exitCode;
 }
 
 function arrived(pipeline: Pipeline): number {

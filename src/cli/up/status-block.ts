@@ -1,5 +1,6 @@
 import type { AggregatorLedger } from '../../ops/aggregator-events.ts';
 import { type BridgeLedger, isBalanced } from '../../ops/bridge-events.ts';
+import { styled } from '../terminal-text.ts';
 
 // What `ingot up` shows of the running pipeline: pure text from numbers.
 
@@ -21,14 +22,22 @@ export function isLedgerBalanced({ bridge, aggregator }: PipelineSnapshot): bool
   return isBalanced(bridge) && aggregator.consumed === outcomes;
 }
 
-/** The block that is drawn again and again on a terminal; `perSecond` is the rate of received messages. */
-export function statusBlock(now: PipelineSnapshot, perSecond: number): string[] {
+export interface BlockOptions {
+  /** Of received messages; null when there is no rate to tell. */
+  readonly perSecond: number | null;
+  readonly useColor: boolean;
+  /** What is being stopped just now; null while nothing is. */
+  readonly stopping: string | null;
+}
+
+/** The block that is drawn again and again on a terminal. */
+export function statusBlock(now: PipelineSnapshot, { perSecond, useColor, stopping }: BlockOptions): string[] {
   const { bridge, aggregator } = now;
   const refused = rejectedOf(aggregator);
   const rows: readonly (readonly [string, string])[] = [
     ['running', clock(now.runningForMs)],
     ['devices', count(now.devices)],
-    ['received', `${count(bridge.received)} messages over MQTT, ${count(Math.round(perSecond))}/s`],
+    ['received', `${count(bridge.received)} messages over MQTT${perSecond === null ? '' : `, ${count(Math.round(perSecond))}/s`}`],
     ['produced', `${count(bridge.produced)} readings to Kafka, ${count(bridge.inFlight)} in flight`],
     ['windows', `${count(aggregator.windowsEmitted)} rows closed, ${count(now.openWindows)} windows open`],
     ['alerts', `${count(now.alertsFiring)} firing, ${count(aggregator.alertsRaised)} raised, ${count(aggregator.alertsEnded)} ended`],
@@ -39,7 +48,8 @@ export function statusBlock(now: PipelineSnapshot, perSecond: number): string[] 
     ],
     ['end to end', latency(aggregator)],
     ...(now.sqlRows === null ? [] : [['SQL', `${count(now.sqlRows)} rows written`] as const]),
-    ['ledger', ledgerText(now)],
+    ['ledger', styled(ledgerText(now), isLedgerBalanced(now) ? 'green' : 'red', useColor)],
+    ...(stopping === null ? [] : [['stopping', stopping] as const]),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`);

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { LiveTerminal } from '../../../src/cli/up/live-terminal.ts';
 import { isLedgerBalanced, type PipelineSnapshot, statusBlock, statusLine } from '../../../src/cli/up/status-block.ts';
 
 const snapshot: PipelineSnapshot = {
@@ -22,7 +21,7 @@ const snapshot: PipelineSnapshot = {
 };
 
 test('the block says every figure in words', () => {
-  const text = statusBlock(snapshot, 49.7).join('\n');
+  const text = statusBlock(snapshot, { perSecond: 49.7, useColor: false, stopping: null }).join('\n');
   for (const part of [
     '01:02:05',
     '12 345 messages over MQTT, 50/s',
@@ -50,28 +49,13 @@ test('a message or a reading without a place in the ledger is seen', () => {
   const lostReading = { ...snapshot, aggregator: { ...snapshot.aggregator, consumed: 12_296 } };
   for (const broken of [lostMessage, lostReading]) {
     expect(isLedgerBalanced(broken)).toBe(false);
-    expect(statusBlock(broken, 0).join('\n')).toContain('NOT BALANCED');
+    expect(statusBlock(broken, { perSecond: 0, useColor: false, stopping: null }).join('\n')).toContain('NOT BALANCED');
   }
 });
 
-function written(isTerminal: boolean, draw: (screen: LiveTerminal) => void): string {
-  let text = '';
-  const write = (chunk: string): boolean => {
-    text += chunk;
-    return true;
-  };
-  const stream = { write } as unknown as NodeJS.WritableStream;
-  draw(new LiveTerminal(stream, isTerminal));
-  return text;
-}
-
-test('on a terminal the block is drawn again below the lines; elsewhere there is none', () => {
-  const draw = (screen: LiveTerminal): void => {
-    screen.show(['a', 'b']);
-    screen.print('line');
-    screen.end();
-    screen.print('last');
-  };
-  expect(written(true, draw)).toBe('a\nb\n\x1b[2A\x1b[0Jline\na\nb\nlast\n');
-  expect(written(false, draw)).toBe('line\nlast\n');
+test('the ledger has a colour where colours are wanted, and what is being stopped is named', () => {
+  const lines = statusBlock(snapshot, { perSecond: null, useColor: true, stopping: 'bridge' });
+  expect(lines.find((line) => line.includes('ledger'))).toContain('\x1b[32mbalanced, 10 under way\x1b[0m');
+  expect(lines.at(-1)).toMatch(/^ {2}stopping +bridge$/);
+  expect(lines.find((line) => line.includes('received'))).toMatch(/over MQTT$/);
 });

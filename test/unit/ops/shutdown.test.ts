@@ -43,16 +43,16 @@ describe('drain', () => {
 });
 
 describe('signals and uncaught errors, in a process of their own', () => {
-  const source = (body: string) => `
+  const source = (body: string, options: string) => `
     import { endOnUncaught, watchStopSignals } from ${JSON.stringify(new URL('../../../src/ops/shutdown.ts', import.meta.url).href)};
     endOnUncaught();
-    const stop = watchStopSignals();
+    const stop = watchStopSignals(${options});
     setInterval(() => {}, 1000);
     ${body}
     console.log('ready');`;
 
-  async function started(body: string) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', source(body)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  async function started(body: string, options = '') {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', source(body, options)], { stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(child, 'exit') as Promise<[number | null, string | null]>;
     let printed = '';
     let logged = '';
@@ -77,6 +77,22 @@ describe('signals and uncaught errors, in a process of their own', () => {
     await waitFor(`asked by ${name}`);
     child.kill(name);
     expect(await ended).toEqual([code, null]);
+  });
+
+  test('a signal that a parent passes on is the same request', async () => {
+    const { child, ended, waitFor } = await started(
+      `stop.signal.addEventListener('abort', () => console.log('asked'));
+      process.on('SIGINT', () => console.log('heard'));`,
+      '{ sameRequestMs: 60_000 }',
+    );
+    await waitFor('ready');
+    child.kill('SIGINT');
+    await waitFor('asked');
+    child.kill('SIGINT');
+    await waitFor('heard\nheard');
+    expect(child.exitCode).toBeNull();
+    child.kill('SIGKILL');
+    expect(await ended).toEqual([null, 'SIGKILL']);
   });
 
   test('a drain that never ends is ended', async () => {
