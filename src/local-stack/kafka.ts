@@ -52,8 +52,8 @@ export async function startKafka({ folder, preferredPort, onAddress, onCrash, si
       ...javaArgs,
       'kafka.tools.StorageTool',
       'format',
-      '-t',
-      clusterId,
+      // In one word: one id in 64 begins with a hyphen, and would be taken for a flag.
+      `--cluster-id=${clusterId}`,
       '-c',
       settingsFile,
       '--ignore-formatted',
