@@ -1,13 +1,12 @@
 import type { IngotError } from '../errors.ts';
-import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
+import { createOffsetCommits } from './offset-commits.ts';
 import type { PartitionStatus } from './partition-run.ts';
 import { PartitionTask } from './partition-task.ts';
 
 // The page: the group says which partitions are ours, each of them lives by itself, and what they have committed is told to the group so
 // that lag tools see it. What a partition does with its readings: partition-run.ts folds and commits, core/partition-fold.ts decides.
 
-const OFFSET_COMMIT_INTERVAL_MS = 2_000;
 const RESTORES_AT_ONCE = 3;
 
 export interface Aggregator {
@@ -19,18 +18,21 @@ export interface Aggregator {
   readonly failed: Promise<Error>;
   /** Every partition that is ours; null while it is being restored. */
   partitions(): ReadonlyMap<number, PartitionStatus | null>;
-  /** C as committed, of every partition that is ours and folding. */
+  /** C as committed, of every partition that is ours and folding, or was until it was stopped in good order. */
   positions(): ReadonlyMap<number, number>;
 }
 
 export function createAggregator(context: AggregatorContext): Aggregator {
   const tasks = new Map<number, PartitionTask>();
-  const leaving = new Set<Promise<void>>();
+  /** Lives that are coming to their end, by partition; they never reject. */
+  const leaving = new Map<number, Promise<void>>();
   const restoreSlot = limitConcurrency(RESTORES_AT_ONCE);
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
-  let offsetTimer: NodeJS.Timeout | undefined;
+  const offsetCommits = createOffsetCommits(context.membership, positions);
+  let isStopping = false;
 
   function onAssigned(partitions: readonly number[]): void {
+    if (isStopping) return;
     const assigned = new Set(partitions);
     for (const [partition, task] of tasks) {
       if (assigned.has(partition)) continue;
@@ -44,17 +46,16 @@ export function createAggregator(context: AggregatorContext): Aggregator {
     const onRefused = (error: IngotError): void => fail(error);
     const task = new PartitionTask({ context, partition, restoreSlot, onRefused });
     tasks.set(partition, task);
-    task.start();
+    // A partition that left and came back at once: its first life may still be committing, and would be fenced in the middle of it.
+    task.start(leaving.get(partition));
   }
 
   function release(task: PartitionTask): void {
-    const left = task.stop().finally(() => leaving.delete(left));
-    leaving.add(left);
-  }
-
-  async function commitOffsets(): Promise<void> {
-    const offsets = positions();
-    if (offsets.size > 0) await context.membership.commitOffsets(offsets).catch(events.offsetCommitFailed);
+    const { partition } = task;
+    const left = task.stop().finally(() => {
+      if (leaving.get(partition) === left) leaving.delete(partition);
+    });
+    leaving.set(partition, left);
   }
 
   function positions(): Map<number, number> {
@@ -63,10 +64,11 @@ export function createAggregator(context: AggregatorContext): Aggregator {
     return offsets;
   }
 
-  function scheduleOffsetCommit(): void {
-    offsetTimer = setTimeout(() => {
-      void commitOffsets().then(scheduleOffsetCommit);
-    }, OFFSET_COMMIT_INTERVAL_MS);
+  /** Ends all partitions, then tells the group where they ended. */
+  async function drain(): Promise<void> {
+    for (const task of tasks.values()) release(task);
+    await Promise.all(leaving.values());
+    await offsetCommits.commitLast();
   }
 
   return {
@@ -75,13 +77,15 @@ export function createAggregator(context: AggregatorContext): Aggregator {
     partitions: () => new Map([...tasks].map(([partition, task]) => [partition, task.status()])),
     async start() {
       await context.membership.start({ onAssigned, onFailed: fail });
-      scheduleOffsetCommit();
+      offsetCommits.start();
     },
     async stop(deadlineMs) {
-      clearTimeout(offsetTimer);
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, deadlineMs).unref());
-      for (const task of tasks.values()) release(task);
-      await Promise.race([Promise.all(leaving), deadline]);
+      isStopping = true;
+      offsetCommits.stop();
+      const { promise: deadline, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, deadlineMs);
+      await Promise.race([drain(), deadline]);
+      clearTimeout(timer);
       await context.membership.stop(Math.min(deadlineMs, 5_000));
     },
   };
@@ -92,13 +96,15 @@ function limitConcurrency(limit: number): <T>(work: () => Promise<T>) => Promise
   const waiting: (() => void)[] = [];
   let active = 0;
   return async (work) => {
-    if (active >= limit) await new Promise<void>((resolve) => waiting.push(resolve));
-    active += 1;
+    if (active < limit) active += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
       return await work();
     } finally {
-      active -= 1;
-      waiting.shift()?.();
+      // The place is handed on, so that nobody who comes just now takes it too.
+      const next = waiting.shift();
+      if (next === undefined) active -= 1;
+      else next();
     }
   };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, IngotError } from '../errors.ts';
-import type { TransactionLane } from '../kafka/log-port.ts';
+import type { FetchLoop, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import { nextPhase, type PartitionPhase } from './partition-phase.ts';
@@ -43,7 +43,10 @@ export class PartitionTask {
   private readonly options: PartitionTaskOptions;
   private readonly stopping = new AbortController();
   private phase: PartitionPhase = 'IDLE';
+  private lane: TransactionLane | null = null;
   private current: PartitionRun | null = null;
+  /** C at the end, when that was in good order. */
+  private drainedOffset: number | null = null;
   private life: Promise<void> = Promise.resolve();
 
   constructor(options: PartitionTaskOptions) {
@@ -51,9 +54,9 @@ export class PartitionTask {
     this.partition = options.partition;
   }
 
-  /** C as committed; null while the partition is not running. */
+  /** C as committed; null while the partition is not running, and after an end in doubt. */
   get committedOffset(): number | null {
-    return this.current?.committedOffset ?? null;
+    return this.current?.committedOffset ?? this.drainedOffset;
   }
 
   /** null while the partition is not running. */
@@ -61,14 +64,17 @@ export class PartitionTask {
     return this.current?.status() ?? null;
   }
 
-  start(): void {
-    this.life = this.live();
+  /** `after` is the earlier life of this partition in this process, if it has not ended yet. */
+  start(after: Promise<void> = Promise.resolve()): void {
+    this.life = after.then(() => this.live());
   }
 
   /** Commits what was folded and gives the partition up. Resolves when nothing of it is left; never rejects. */
   async stop(): Promise<void> {
     this.stopping.abort();
     this.current?.requestStop();
+    // Nothing is folded yet: whatever the lane is doing need not come to its end.
+    if (this.current === null) await this.lane?.close();
     await this.life;
   }
 
@@ -78,37 +84,58 @@ export class PartitionTask {
 
   private async live(): Promise<void> {
     const { signal } = this.stopping;
+    const { context } = this.options;
     let backOffMs = BACK_OFF_FIRST_MS;
     while (!signal.aborted) {
-      const lane = this.options.context.openLane(this.partition);
-      const error = await this.liveOnce(lane, () => {
+      this.lane = context.openLane(this.partition);
+      const error = await this.liveOnce(this.lane, () => {
         backOffMs = BACK_OFF_FIRST_MS;
       });
       this.current = null;
-      await lane.close();
+      await this.lane.close();
       if (error === null || signal.aborted) break;
       if (error instanceof IngotError && REFUSALS.has(error.code)) {
         this.options.onRefused(error);
         break;
       }
       events.partitionDied(this.partition, error);
-      // Who was fenced may have lost the partition: only a group that confirms us lets us fence the next owner.
-      if (lane.isFenced(error)) await this.options.context.membership.confirm(CONFIRM_DEADLINE_MS).catch(() => undefined);
-      await sleep(backOffMs, undefined, { signal }).catch(() => undefined);
-      backOffMs = Math.min(backOffMs * 2, BACK_OFF_MAX_MS);
+      // Who failed, or stood still for too long, may have lost the partition: only a group that confirms us lets us fence the next owner.
+      do {
+        await sleep(backOffMs, undefined, { signal }).catch(() => undefined);
+        backOffMs = Math.min(backOffMs * 2, BACK_OFF_MAX_MS);
+      } while (!signal.aborted && !(await this.isConfirmed()));
     }
     if (this.phase !== 'IDLE') this.to('IDLE');
     events.partitionReleased(this.partition);
   }
 
+  /** Whether the group still counts us as a member; false also when told to stop meanwhile. */
+  private async isConfirmed(): Promise<boolean> {
+    const { signal } = this.stopping;
+    const { promise: stopped, resolve } = Promise.withResolvers<boolean>();
+    const onStop = (): void => resolve(false);
+    signal.addEventListener('abort', onStop, { once: true });
+    const confirmed = this.options.context.membership.confirm(CONFIRM_DEADLINE_MS).then(
+      () => true,
+      () => false,
+    );
+    const isConfirmed = await Promise.race([confirmed, stopped]);
+    signal.removeEventListener('abort', onStop);
+    return isConfirmed;
+  }
+
   /** One life: null when it ended because we were told to stop, else the error it died of. */
   private async liveOnce(lane: TransactionLane, onRunning: () => void): Promise<Error | null> {
+    const { signal } = this.stopping;
     try {
-      const run = await this.options.restoreSlot(() => this.fenceAndRestore(lane));
+      const run = await this.options.restoreSlot(async () => (signal.aborted ? null : await this.fenceAndRestore(lane)));
+      // Whoever waited in line until it was told to stop has nothing to do with the partition any more, least of all to fence it.
+      if (run === null) return null;
       onRunning();
-      if (this.stopping.signal.aborted) run.requestStop();
+      if (signal.aborted) run.requestStop();
       await run.run();
       this.to('DRAINING');
+      this.drainedOffset = run.committedOffset;
       return null;
     } catch (thrown) {
       this.to('DEAD');
@@ -117,8 +144,9 @@ export class PartitionTask {
   }
 
   private async fenceAndRestore(lane: TransactionLane): Promise<PartitionRun> {
-    const { context } = this.options;
     const { partition } = this;
+    const { signal } = this.stopping;
+    const context = { ...this.options.context, restore: closedBy(signal, this.options.context.restore) };
     const startedAtMs = performance.now();
     this.to('FENCING');
     const fenceOffset = await lane.fence({ topic: context.topics.state, partition });
@@ -133,4 +161,24 @@ export class PartitionTask {
     events.partitionRestored({ partition, devices: run.status().devices, nextOffset: restored.position, durationMs });
     return run;
   }
+}
+
+/** The loop, with cursors that the signal closes: a restore may wait for long for a log that is away. */
+function closedBy(signal: AbortSignal, loop: FetchLoop): FetchLoop {
+  return {
+    open(at, offset) {
+      const cursor = loop.open(at, offset);
+      const close = (): void => cursor.close();
+      signal.addEventListener('abort', close, { once: true });
+      if (signal.aborted) close();
+      return {
+        next: () => cursor.next(),
+        close() {
+          signal.removeEventListener('abort', close);
+          close();
+        },
+      };
+    },
+    close: () => loop.close(),
+  };
 }

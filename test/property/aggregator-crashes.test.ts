@@ -6,7 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { type Story, StoryPlayer, story } from '../support/aggregator-story.ts';
 import { storyViolations } from '../support/aggregator-verdict.ts';
 import { AggregatorWorld } from '../support/aggregator-world.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
+import { inVirtualTime } from '../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../support/virtual-clock.ts')).promisedTimeout }));
 
@@ -16,10 +16,8 @@ const BUSY = 1;
 /** Longer than any window stays open, and than any back-off. */
 const SETTLING_MS = 150_000;
 
-async function outcomeOf({ log, happenings, pace, fetchBytes, latenciesMs }: Story): Promise<string[]> {
-  const clock = new VirtualClock();
-  clock.install();
-  try {
+async function outcomeOf({ log, happenings, pace, ...rest }: Story): Promise<string[]> {
+  return await inVirtualTime(async (clock) => {
     const behind = { recordsMax: pace.recordsMax * 3, intervalMs: pace.intervalMs * 4 };
     const options = {
       partitions: PARTITIONS,
@@ -34,9 +32,7 @@ async function outcomeOf({ log, happenings, pace, fetchBytes, latenciesMs }: Sto
     const violations = storyViolations(world, BUSY);
     await world.stopAll();
     return violations;
-  } finally {
-    clock.uninstall();
-  }
+  });
 }
 
 test('a story of crashes ends with the outputs of one sequential fold', { timeout: 60_000 + numRuns * 250 }, async () => {

@@ -1,4 +1,5 @@
 import type { AggregatorTopics, CommitPace } from '../../src/aggregator/aggregator-ports.ts';
+import { PROGRESS_KEY, type Progress } from '../../src/aggregator/progress.ts';
 import type { FoldSettings } from '../../src/core/fold-settings.ts';
 import { RecordReader, RecordsEncoder } from '../../src/core/record-batch.ts';
 import type { EncodedRecords, TopicPartition } from '../../src/kafka/log-port.ts';
@@ -28,6 +29,7 @@ export interface WorldOptions {
   readonly busyPartition: number;
   readonly pace: CommitPace;
   readonly fetchBytes: number;
+  readonly longPollMs: number;
   /** Taken in turn, by every call to the log. */
   readonly latenciesMs: readonly number[];
 }
@@ -39,8 +41,10 @@ export class AggregatorWorld implements SimulatedWorld {
   readonly partitions: number;
   readonly pace: CommitPace;
   readonly fetchBytes: number;
+  readonly longPollMs: number;
   readonly clock: VirtualClock;
   isRegistryAway = false;
+  isGroupSilent = false;
   /** All that ever were, in the order of their start. */
   readonly processes: SimulatedProcess[] = [];
   readonly #busy: TopicPartition;
@@ -54,6 +58,7 @@ export class AggregatorWorld implements SimulatedWorld {
     this.partitions = options.partitions;
     this.pace = options.pace;
     this.fetchBytes = options.fetchBytes;
+    this.longPollMs = options.longPollMs;
     this.#latenciesMs = options.latenciesMs;
     this.#busy = { topic: TOPICS.readings, partition: options.busyPartition };
     this.log = new MemoryLog({ nowMs: () => this.#appendTimeMs });
@@ -92,6 +97,11 @@ export class AggregatorWorld implements SimulatedWorld {
   /** The group takes a member for dead, which does not notice. */
   expel(name: string): void {
     this.#group.expel(name);
+  }
+
+  /** Tells the members what is theirs, in the order in which they joined. */
+  assign(assignment: readonly (readonly number[])[]): void {
+    this.#group.rebalance(assignment);
   }
 
   /** Assigns partition after partition to members by the numbers given. */
@@ -183,6 +193,12 @@ export class AggregatorWorld implements SimulatedWorld {
       records.push({ ...currentRecord(reader), raw });
     }
     return records;
+  }
+
+  /** The progress of the busy partition, as committed. */
+  get progress(): Progress | null {
+    const records = this.committed(TOPICS.state).filter(({ key }) => key === PROGRESS_KEY);
+    return records.length === 0 ? null : (JSON.parse(records.at(-1)!.value!) as Progress);
   }
 
   get committedOffset(): number | undefined {

@@ -54,6 +54,7 @@ export class MemoryProduceLane implements ProduceLane {
 export class MemoryTransactionLane implements TransactionLane {
   readonly #log: MemoryLog;
   readonly #transactionalId: string;
+  readonly #closing = new AbortController();
   #producer: Producer | null = null;
   #state: 'usable' | 'busy' | 'dead' = 'usable';
 
@@ -97,6 +98,7 @@ export class MemoryTransactionLane implements TransactionLane {
 
   async close(): Promise<void> {
     this.#state = 'dead';
+    this.#closing.abort();
   }
 
   async #once<T>(call: string, work: () => T): Promise<T> {
@@ -105,7 +107,7 @@ export class MemoryTransactionLane implements TransactionLane {
     if (this.#state === 'busy') throw new IngotError('LANE_BUSY', `${name}: a second call while one was in flight`);
     this.#state = 'busy';
     try {
-      await this.#log.reachable(null);
+      await this.#log.reachable(this.#closing.signal);
       if (this.#isDead()) throw new Error('closed meanwhile');
       const result = work();
       await Promise.resolve();

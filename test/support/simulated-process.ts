@@ -33,12 +33,15 @@ export interface SimulatedWorld {
   readonly partitions: number;
   readonly pace: CommitPace;
   readonly fetchBytes: number;
+  readonly longPollMs: number;
   /** How long each next call to the log takes, in ms. */
   latencyMs(): number;
   isRegistryAway: boolean;
+  /** Whether the group neither confirms members nor takes offsets. */
+  isGroupSilent: boolean;
 }
 
-const LONG_POLL_MS = 1_000;
+const COMMIT_DEADLINE_MS = 10_000;
 
 export class SimulatedProcess {
   readonly name: string;
@@ -81,7 +84,7 @@ export class SimulatedProcess {
   }
 
   #context(wanted: WantedSettings): AggregatorContext {
-    const { topics, groupId, partitions, pace, fetchBytes } = this.#world;
+    const { topics, groupId, partitions, pace, fetchBytes, longPollMs } = this.#world;
     const loop = (maxWaitMs: number) =>
       this.#client.fetchLoop({ name: 'loop', maxWaitMs, maxBytesPerPartition: fetchBytes, isolation: 'committed' });
     return {
@@ -93,7 +96,7 @@ export class SimulatedProcess {
       encoders: jsonEncoders(),
       uuid: nameUuid,
       admin: this.#admin(),
-      input: this.#fetchLoop(loop(LONG_POLL_MS)),
+      input: this.#fetchLoop(loop(longPollMs)),
       restore: this.#fetchLoop(loop(1)),
       membership: this.#member,
       openLane: (partition) => this.#lane(partition),
@@ -158,10 +161,18 @@ export class SimulatedProcess {
         };
         return this.#call(() => membership.start({ onAssigned: hear, onFailed }));
       },
-      confirm: (deadlineMs) => this.#call(() => membership.confirm(deadlineMs)),
-      commitOffsets: (offsets) => this.#call(() => membership.commitOffsets(offsets)),
+      confirm: (deadlineMs) => this.#call(() => this.#answered(membership.confirm(deadlineMs), deadlineMs)),
+      commitOffsets: (offsets) => this.#call(() => this.#answered(membership.commitOffsets(offsets), COMMIT_DEADLINE_MS)),
       stop: (deadlineMs) => this.#call(() => membership.stop(deadlineMs)),
     };
+  }
+
+  /** A group that is silent answers nothing before the deadline. */
+  async #answered(answer: Promise<void>, deadlineMs: number): Promise<void> {
+    if (!this.#world.isGroupSilent) return await answer;
+    answer.catch(() => undefined);
+    await this.#alive(this.#world.clock.sleep(deadlineMs));
+    throw new Error('the group did not answer');
   }
 
   #admin(): LogAdmin {

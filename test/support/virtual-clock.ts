@@ -48,6 +48,11 @@ export class VirtualClock {
     this.nowMs = untilMs;
   }
 
+  /** Timers that have not run yet. */
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.#schedule(resolve, ms));
   }
@@ -66,6 +71,17 @@ export class VirtualClock {
       if (earliest === null || atMs < earliest[1].atMs || (atMs === earliest[1].atMs && order < earliest[1].order)) earliest = entry;
     }
     return earliest;
+  }
+}
+
+/** Runs the work on a clock of its own. */
+export async function inVirtualTime<Result>(work: (clock: VirtualClock) => Promise<Result>): Promise<Result> {
+  const clock = new VirtualClock();
+  clock.install();
+  try {
+    return await work(clock);
+  } finally {
+    clock.uninstall();
   }
 }
 

@@ -1,0 +1,172 @@
+// The life of the aggregator's partitions, in virtual time on the log in memory: who fences when, and what a stop leaves behind.
+
+import { expect, test, vi } from 'vitest';
+import type { FoldSettings } from '../../../src/core/fold-settings.ts';
+import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
+import type { RecordStep } from '../../support/oracle/fold-steps.ts';
+import { partitionOfKey } from '../../support/oracle/murmur2.ts';
+import { plainReading } from '../../support/oracle/plain-reading.ts';
+import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+
+vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
+
+const SETTINGS: FoldSettings = {
+  windowSizeMs: 60_000,
+  graceMs: 10_000,
+  idleMs: 30_000,
+  batchSize: 0,
+  skewMs: 60_000,
+  pastLimitMs: null,
+  openPartsPerDeviceMax: 10,
+  devicesPerPartitionMax: 10,
+  duplicateOffsets: 100,
+  rules: [],
+  foldVersion: 1,
+};
+const START_MS = Date.UTC(2026, 0, 1);
+
+interface Scene {
+  readonly world: AggregatorWorld;
+  readonly clock: VirtualClock;
+  /** Appends readings of one device to partition 0, a second apart. */
+  readonly append: (count: number) => void;
+  /** How often partition 0 was fenced. */
+  readonly fences: () => number;
+}
+
+function play(options: Partial<WorldOptions>, scene: (of: Scene) => Promise<void>): Promise<void> {
+  return inVirtualTime(async (clock) => {
+    const pace = { recordsMax: 1_000, intervalMs: 50 };
+    const world = new AggregatorWorld(clock, {
+      partitions: 1,
+      busyPartition: 0,
+      pace: { live: pace, behind: pace, behindRecords: 5_000 },
+      fetchBytes: 10_000,
+      longPollMs: 1_000,
+      latenciesMs: [2],
+      ...options,
+    });
+    const deviceId = Array.from({ length: 100 }, (_, index) => `d${index}`).find((id) => partitionOfKey(id, world.partitions) === 0)!;
+    let seconds = 0;
+    const reading = (): RecordStep => {
+      const time = START_MS + 1_000 * seconds++;
+      return { kind: 'record', offset: 0, appendTime: time, key: deviceId, reading: plainReading({ deviceId, eventTime: time }) };
+    };
+    const init = vi.spyOn(world.log, 'initProducer');
+    await scene({
+      world,
+      clock,
+      append: (count) => world.append(Array.from({ length: count }, reading), 1),
+      fences: () => init.mock.calls.filter(([id]) => id === 'aggregator-0').length,
+    });
+    for (const process of world.processes) process.kill();
+  });
+}
+
+test('what is folded and not yet committed is committed by a stop, and told to the group', () =>
+  play(
+    {
+      pace: { live: { recordsMax: 1_000, intervalMs: 600_000 }, behind: { recordsMax: 1_000, intervalMs: 600_000 }, behindRecords: 5_000 },
+    },
+    async ({ world, clock, append }) => {
+      const process = world.start(SETTINGS, 0);
+      await clock.advance(1_000);
+      append(5);
+      await clock.advance(100);
+      expect(world.progress?.nextOffset).toBe(0);
+      world.stop(process, 10_000);
+      await clock.advance(1_000);
+      expect(world.progress?.nextOffset).toBe(5);
+      expect(world.committedOffset).toBe(5);
+    },
+  ));
+
+test('a stop in the middle of an offset commit leaves nothing ticking', () =>
+  play({}, async ({ world, clock, append }) => {
+    const process = world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    append(1);
+    world.isGroupSilent = true;
+    await clock.advance(2_000);
+    const stopped = process.aggregator.stop(1_000);
+    await clock.advance(60_000);
+    await stopped;
+    expect(clock.waiting).toBe(0);
+  }));
+
+test('partitions that the group assigns during a stop are not begun', () =>
+  play({ partitions: 2 }, async ({ world, clock, fences }) => {
+    const process = world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    world.assign([[1]]);
+    await clock.advance(1_000);
+    const before = fences();
+    const stopped = process.aggregator.stop(1_000);
+    world.assign([[0, 1]]);
+    await clock.advance(10_000);
+    await stopped;
+    expect(fences()).toBe(before);
+  }));
+
+test('a partition that was given up before its turn to restore came is not fenced', () =>
+  play({ partitions: 4, latenciesMs: [20] }, async ({ world, clock }) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(50);
+    world.assign([[]]);
+    await clock.advance(10_000);
+    const fenced = [0, 1, 2, 3].map((partition) => world.log.partition({ topic: TOPICS.state, partition }).highWatermark > 0);
+    expect(fenced).toEqual([true, true, true, false]);
+  }));
+
+test('after any error a partition is fenced again only when the group has confirmed us', () =>
+  play({}, async ({ world, clock, append, fences }) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    const before = fences();
+    world.scriptCommits(['aborted']);
+    world.isGroupSilent = true;
+    append(1);
+    await clock.advance(120_000);
+    expect(fences()).toBe(before);
+    world.isGroupSilent = false;
+    await clock.advance(40_000);
+    expect(fences()).toBe(before + 1);
+    expect(world.progress?.nextOffset).toBe(1);
+  }));
+
+test('a stop does not wait for a group that does not answer, nor for a log that is away', () =>
+  play({}, async ({ world, clock, append }) => {
+    const unconfirmed = world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    world.scriptCommits(['aborted']);
+    world.isGroupSilent = true;
+    append(1);
+    await clock.advance(1_000);
+    const stops = [unconfirmed.stop(10_000)];
+    world.isGroupSilent = false;
+    world.expelDead();
+    world.log.beginOutage();
+    const unfenced = world.start(SETTINGS, 0);
+    await clock.advance(100);
+    stops.push(unfenced.stop(10_000));
+    await clock.advance(500);
+    const ended = await Promise.race([Promise.all(stops).then(() => true), clock.advance(1).then(() => false)]);
+    expect(ended).toBe(true);
+  }));
+
+test('a partition that leaves and comes back is begun when its first life has ended', () =>
+  play({ latenciesMs: [20] }, async ({ world, clock, append, fences }) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    append(1);
+    await clock.advance(55);
+    const before = fences();
+    world.assign([[]]);
+    world.assign([[0]]);
+    // The commit of the first life has been asked for, and is not answered yet.
+    await clock.advance(30);
+    expect(fences()).toBe(before);
+    await clock.advance(1_000);
+    expect(fences()).toBe(before + 1);
+    expect(world.progress).toMatchObject({ nextOffset: 1, txnSeq: 2 });
+  }));
