@@ -19,13 +19,7 @@ const SETTLING_MS = 150_000;
 async function outcomeOf({ log, happenings, pace, ...rest }: Story): Promise<string[]> {
   return await inVirtualTime(async (clock) => {
     const behind = { recordsMax: pace.recordsMax * 3, intervalMs: pace.intervalMs * 4 };
-    const options = {
-      partitions: PARTITIONS,
-      busyPartition: BUSY,
-      pace: { live: pace, behind, behindRecords: 6 },
-      fetchBytes,
-      latenciesMs,
-    };
+    const options = { partitions: PARTITIONS, busyPartition: BUSY, pace: { live: pace, behind, behindRecords: 6 }, ...rest };
     const world = new AggregatorWorld(clock, options);
     await new StoryPlayer(world, log).play(happenings);
     await clock.advance(SETTLING_MS);
