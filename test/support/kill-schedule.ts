@@ -23,8 +23,8 @@ export interface KillSchedule {
   readonly times: number;
   /** The line of the log from which on the role works; only then its moment is asked for. */
   readonly readyLine: string;
-  /** Resolves when the process of this kill (0, 1, ...) is to die. */
-  moment(time: number): Promise<unknown>;
+  /** Resolves when the process is to die; `time` is 0, 1, ... */
+  moment(role: RoleProcess, time: number): Promise<unknown>;
   start(): RoleProcess;
 }
 
@@ -37,7 +37,7 @@ export async function killAgainAndAgain(schedule: KillSchedule): Promise<{ role:
   let role = schedule.first;
   for (let time = 0; time < schedule.times; time++) {
     await role.logged(schedule.readyLine);
-    await schedule.moment(time);
+    await schedule.moment(role, time);
     await role.kill();
     killed.push(role);
     role = schedule.start();
