@@ -28,6 +28,7 @@ const FLAGS = {
     help: 'What happens to the simulated devices. Default: mix.',
   },
   rate: { kind: 'number', help: 'Readings per second of all simulated devices together. Default: 2 per device.' },
+  cycle: { kind: 'duration', help: 'How often the scenario of the simulated devices repeats. Default: 60s.' },
   seed: { kind: 'number', integer: true, min: 0, help: 'The same seed gives the same values.' },
 } as const;
 
@@ -130,13 +131,13 @@ function exitCodeWithoutResult({ flags, signal }: UpContext): number {
 
 function upOptions(run: UpRun & { readonly progress: StartProgress; readonly signal: AbortSignal }): Omit<UpOptions, 'welcome'> {
   const { context, config, screen, progress, signal } = run;
-  const { simulate, duration, verify, scenario, rate, seed, dashboard } = context.flags;
+  const { simulate, duration, verify, scenario, rate, cycle, seed, dashboard } = context.flags;
   return {
     devices: simulate,
     durationMs: duration ?? null,
     verify,
     truthPath: join(config.instance.dataFolder, `truth-${Date.now()}.jsonl`),
-    simulatorFlags: { scenario, rate, seed },
+    simulatorFlags: { scenario, rate, seed, cycle: cycle === undefined ? undefined : `${cycle}ms` },
     withPage: dashboard,
     progress,
     screen,

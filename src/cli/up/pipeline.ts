@@ -3,7 +3,7 @@ import { sinkLedger } from '../../ops/sink-events.ts';
 import { type AggregatorRole, startAggregatorRole } from '../roles/aggregator-role.ts';
 import { type BridgeRole, startBridgeRole } from '../roles/bridge-role.ts';
 import { startDashboardRole } from '../roles/dashboard-role.ts';
-import { type SinkRole, startSinkRole } from '../roles/sink-role.ts';
+import { startSinkRole } from '../roles/sink-role.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import type { StartProgress } from './start-progress.ts';
 import type { PipelineSnapshot } from './status-block.ts';
@@ -42,13 +42,18 @@ export async function startPipeline(surroundings: RoleSurroundings, { withPage, 
   await allOrNone(starting.filter((role) => role !== null));
   const [bridge, aggregator, sink, page] = await Promise.all(starting);
   bridgeEvents = bridge.events;
-  const parts = { aggregator, sink, bridge, startedAtMs };
+  const parts = { aggregator, bridge, startedAtMs };
+  let partitionSums: PartitionSums = { devices: 0, openWindows: 0, alertsFiring: 0, lagRecords: 0 };
   return {
     // In the order of the flow: the entrance first, the page last.
     drainSteps: [bridge, aggregator, sink, ...(page === null ? [] : [page])].flatMap((role) => role.drainSteps),
     ended: Promise.race([bridge.ended, aggregator.ended, sink.ended]),
     routes: page?.routes ?? [],
-    snapshot: () => snapshotOf(parts),
+    snapshot: () => {
+      // A partition that was given up tells nothing more: what it said last stands while everything stops.
+      partitionSums = sumsOf(aggregator) ?? partitionSums;
+      return { ...snapshotOf(parts), ...partitionSums };
+    },
     isQuiet: () => isQuiet(parts),
   };
 }
@@ -69,24 +74,27 @@ async function allOrNone(starting: readonly Promise<RunningRole>[]): Promise<voi
 
 interface PipelineParts {
   readonly aggregator: AggregatorRole;
-  readonly sink: SinkRole;
   readonly bridge: BridgeRole;
   readonly startedAtMs: number;
 }
 
-function snapshotOf({ aggregator, bridge, startedAtMs }: PipelineParts): PipelineSnapshot {
-  const partitions = [...aggregator.aggregator.partitions().values()].filter((status) => status !== null);
+type PartitionSums = Pick<PipelineSnapshot, 'devices' | 'openWindows' | 'alertsFiring' | 'lagRecords'>;
+
+/** Null while no partition is ours. */
+function sumsOf({ aggregator }: AggregatorRole): PartitionSums | null {
+  const partitions = [...aggregator.partitions().values()].filter((status) => status !== null);
+  if (partitions.length === 0) return null;
   const sum = (field: 'devices' | 'openParts' | 'alertsFiring' | 'lagRecords'): number =>
     partitions.reduce((total, status) => total + status[field], 0);
+  return { devices: sum('devices'), openWindows: sum('openParts'), alertsFiring: sum('alertsFiring'), lagRecords: sum('lagRecords') };
+}
+
+function snapshotOf({ bridge, startedAtMs }: PipelineParts): Omit<PipelineSnapshot, keyof PartitionSums> {
   const { aggregatesWritten, transitionsWritten } = sinkLedger();
   return {
     runningForMs: performance.now() - startedAtMs,
-    devices: sum('devices'),
     bridge: bridge.events.ledger(),
     aggregator: aggregatorLedger(),
-    openWindows: sum('openParts'),
-    alertsFiring: sum('alertsFiring'),
-    lagRecords: sum('lagRecords'),
     sqlRows: aggregatesWritten + transitionsWritten,
   };
 }
