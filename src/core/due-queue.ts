@@ -1,13 +1,20 @@
 import type { DeviceState } from './device-state.ts';
 
+/** Below this many entries nothing is worth being dropped. */
+const STALE_ENTRIES_MIN = 1_024;
+
 /**
  * Which device has something due first: a binary heap of lower bounds. A device stands in it at or before its true due time; when it
  * comes to the top its true time is computed and it is put back or handled. So a reading, which almost always moves the due time
- * later, costs nothing here. `DeviceState.queuedDueMs` tells the valid entry of a device from older ones.
+ * later, costs nothing here. `DeviceState.queuedDueMs` tells the valid entry of a device from older ones; those are dropped at the top,
+ * and all at once when they are the greater part, because a device that is silent between its readings leaves one behind each time,
+ * which would come to the top days later. Bound: twice the devices and a few.
  */
 export class DueQueue {
   private keys: number[] = [];
   private devices: DeviceState[] = [];
+  /** Devices that stand in it. */
+  private queued = 0;
 
   get size(): number {
     return this.keys.length;
@@ -16,7 +23,9 @@ export class DueQueue {
   /** Makes sure that the device comes up at dueMs or earlier. */
   ensure(device: DeviceState, dueMs: number): void {
     if (dueMs >= device.queuedDueMs) return;
+    if (device.queuedDueMs === Number.POSITIVE_INFINITY) this.queued += 1;
     device.queuedDueMs = dueMs;
+    if (this.keys.length >= 2 * this.queued + STALE_ENTRIES_MIN) this.dropStale();
     this.push(dueMs, device);
   }
 
@@ -31,12 +40,27 @@ export class DueQueue {
     if (this.peekMs() === Number.POSITIVE_INFINITY) return undefined;
     const device = this.pop();
     device.queuedDueMs = Number.POSITIVE_INFINITY;
+    this.queued -= 1;
     return device;
   }
 
   clear(): void {
     this.keys = [];
     this.devices = [];
+    this.queued = 0;
+  }
+
+  private dropStale(): void {
+    const { keys, devices } = this;
+    this.keys = [];
+    this.devices = [];
+    const kept = new Set<DeviceState>();
+    keys.forEach((key, at) => {
+      const device = devices[at]!;
+      if (!this.isValid(key, device) || kept.has(device)) return;
+      kept.add(device);
+      this.push(key, device);
+    });
   }
 
   private isValid(key: number, device: DeviceState): boolean {
