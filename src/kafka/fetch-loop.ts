@@ -95,8 +95,26 @@ export class KafkaFetchLoop implements FetchLoop {
     }
     for (const [nodeId, cursors] of Map.groupBy(wanting, (cursor) => this.#leader(handle, cursor))) {
       if (nodeId === null) for (const cursor of cursors) this.#refuse(cursor, KAFKA_ERROR.unknownTopicOrPartition);
-      else if (!this.#fetchingFrom.has(nodeId)) void this.#fetch(handle, nodeId, cursors);
+      else if (!this.#fetchingFrom.has(nodeId)) void this.#fetch(handle, nodeId, this.#onePerPartition(cursors));
     }
+  }
+
+  /**
+   * Kafka answers once for a partition that stands in a fetch twice, from one of the two offsets, and who had asked for the other would
+   * miss records. So the cursors of one partition take turns: those that are in this fetch go to the end of the line.
+   */
+  #onePerPartition(cursors: readonly LoopCursor[]): readonly LoopCursor[] {
+    const first = new Map<string, LoopCursor>();
+    for (const cursor of cursors) {
+      const key = `${cursor.topic}-${cursor.partition}`;
+      if (!first.has(key)) first.set(key, cursor);
+    }
+    if (first.size === cursors.length) return cursors;
+    for (const cursor of first.values()) {
+      this.#cursors.delete(cursor);
+      this.#cursors.add(cursor);
+    }
+    return [...first.values()];
   }
 
   #leader({ cluster }: ClusterHandle, cursor: LoopCursor): string | null {

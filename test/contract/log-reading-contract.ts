@@ -76,6 +76,16 @@ export function describeReading(context: LogContractContext): void {
       await side.close();
     });
 
+    it('gives two cursors on one partition each what it asked for', async () => {
+      const at = { topic: await context.newTopic(), partition: 0 };
+      await fill(at, [['a'], ['b'], ['c']]);
+      const shared = context.client().fetchLoop({ ...COMMITTED, name: 'shared', maxBytesPerPartition: 1 });
+      const begins = [0, 3, 1, 3, 2, 0];
+      const all = await Promise.all(begins.map((offset) => readToEnd(shared, at, offset)));
+      expect(all.map(values)).toEqual(begins.map((offset) => ['a', 'b', 'c'].slice(offset)));
+      await shared.close();
+    });
+
     it('delivers batches larger than its limit per partition, whichever partition they are in', async () => {
       const topic = await context.newTopic();
       const large = 'x'.repeat(5000);
