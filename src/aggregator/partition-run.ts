@@ -9,6 +9,7 @@ import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-por
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
+import { type RefusedTimes, refusalDetail } from './refusal-detail.ts';
 import type { RestoredPartition } from './restore-partition.ts';
 import { routedReading } from './routed-reading.ts';
 import { SliceWriter } from './slice-writer.ts';
@@ -69,7 +70,8 @@ export class PartitionRun {
   /** Where ticks count from: the partition clock, and performance.now() when it was known to be right. */
   private clockBase: { readonly clockMs: number; readonly atMs: number };
   private tickedAtMs = 0;
-  private settingsJournaledClockMs: number;
+  /** The journal outlives neither the process that began it nor eight days, so each run tells its settings first. */
+  private settingsJournaledClockMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
     context: AggregatorContext;
@@ -90,7 +92,6 @@ export class PartitionRun {
     this.committed = restored.position;
     this.txnSeq = restored.txnSeq;
     this.lastFolded = restored.lastFolded;
-    this.settingsJournaledClockMs = restored.fold.clockMs;
     this.clockBase = { clockMs: restored.fold.clockMs, atMs: performance.now() };
     this.writer = new SliceWriter({ topics: context.topics, partition, encoders: context.encoders });
     this.writer.begin(Date.now());
@@ -225,10 +226,12 @@ export class PartitionRun {
     if (routed.kind === 'value') {
       if (this.oldestReceivedAtMs === null) this.oldestReceivedAtMs = routed.value.receivedAt;
       const outcome = fold.reading(reader.offset, reader.timestampMs, routed.value);
-      if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') this.deadLetter(outcome);
+      if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') {
+        this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: reader.timestampMs });
+      }
     } else {
       fold.reject(reader.offset, reader.timestampMs, routed.kind);
-      this.deadLetter(routed.kind);
+      this.deadLetter(routed.kind, null);
     }
     this.lastRecord.offset = reader.offset;
     this.lastRecord.appendTimeMs = reader.timestampMs;
@@ -244,11 +247,12 @@ export class PartitionRun {
     this.lastFolded = { offset, appendTimeMs, crc: valueStart < 0 ? 0 : crc32c(this.reader.buffer, valueStart, valueEnd) };
   }
 
-  private deadLetter(reason: ReadingRejectReason): void {
+  private deadLetter(reason: ReadingRejectReason, times: RefusedTimes | null): void {
     const { offset, buffer, keyStart, keyEnd, valueStart, valueEnd } = this.reader;
     const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd);
     const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd);
-    this.writer.deadLetter({ offset, reason, key, value });
+    const detail = refusalDetail(reason, times, this.fold.settings);
+    this.writer.deadLetter({ offset, reason, detail, key, value });
   }
 
   /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */
@@ -320,8 +324,9 @@ export class PartitionRun {
     counts: ReturnType<RestoredPartition['fold']['takeOutput']>['counts'],
     extras: CommitExtras,
   ): JournalEntry {
-    const repeat = this.fold.clockMs - this.settingsJournaledClockMs >= SETTINGS_REPEAT_MS;
-    if (repeat) this.settingsJournaledClockMs = this.fold.clockMs;
+    const isDue = this.fold.clockMs - this.settingsJournaledClockMs >= SETTINGS_REPEAT_MS;
+    const repeat = isDue && extras.settings === undefined;
+    if (isDue) this.settingsJournaledClockMs = this.fold.clockMs;
     return {
       txnSeq,
       from: this.committed,

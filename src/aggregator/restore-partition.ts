@@ -64,7 +64,11 @@ function settle(
     return { fold, settings: settingsRecord(context, fold), changed: true };
   }
   const fold = foldOf(context, partition, stored, stored.settings.settings);
-  if (isSameSettings(stored.settings.settings, wanted.settings)) return { fold, settings: stored.settings, changed: false };
+  if (isSameSettings(stored.settings.settings, wanted.settings)) {
+    // The higher version is noted, or a process with one in between would overrule it later.
+    const changed = wanted.version > stored.settings.version;
+    return { fold, settings: changed ? settingsRecord(context, fold) : stored.settings, changed };
+  }
   if (!overrules(wanted, stored.settings)) {
     events.settingsOverruled(partition, stored.settings.id);
     return { fold, settings: stored.settings, changed: false };

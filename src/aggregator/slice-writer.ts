@@ -6,7 +6,7 @@ import type { AggregatorTopics, RowEncoders } from './aggregator-ports.ts';
 import { encodeJson, type JournalEntry, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
 import { encodeDeviceState } from './state-codec.ts';
 
-/** A batch stays below the broker's default of 1 MiB for max.message.bytes. */
+/** A batch of several records stays below the broker's default of 1 MiB for max.message.bytes, whatever the topic's own is. */
 const BATCH_BYTES_MAX = 768 * 1024;
 
 /** Collects the records for one topic, cut into batches that a broker accepts. */
@@ -27,8 +27,10 @@ class TopicRecords {
   }
 
   add(key: Buffer | null, value: Buffer | null, headers?: readonly (readonly [string, string | Uint8Array])[]): void {
-    this.encoder.add(key, value, this.encoder.baseTimestampMs, headers);
-    if (this.encoder.sizeBytes >= BATCH_BYTES_MAX) this.cut();
+    const { encoder } = this;
+    const bytes = (key?.length ?? 0) + (value?.length ?? 0);
+    if (encoder.count > 0 && encoder.sizeBytes + bytes > BATCH_BYTES_MAX) this.cut();
+    encoder.add(key, value, encoder.baseTimestampMs, headers);
   }
 
   take(): EncodedRecords[] {
@@ -48,6 +50,8 @@ class TopicRecords {
 export interface RefusedRecord {
   readonly offset: number;
   readonly reason: ReadingRejectReason;
+  /** What exactly was wrong, for people. */
+  readonly detail: string;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
 }
@@ -88,6 +92,7 @@ export class SliceWriter {
       ['original-topic', this.readingsTopic],
       ['failure-reason', refused.reason],
       ['failure-stage', 'aggregator'],
+      ['failure-detail', refused.detail],
       ['timestamp', String(this.nowMs)],
       ['attempt', '1'],
       ['source-partition', String(this.partition)],

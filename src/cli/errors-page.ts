@@ -16,7 +16,7 @@ const BRIDGE_REASONS: Readonly<Record<BridgeRejectReason, string>> = {
   device_id_mismatch: "The payload's deviceId is not the one of the topic. The topic's is the identity.",
   invalid_timestamp:
     '`ts` is not a whole number of milliseconds since 1970 between the years 2000 and 2200. The detail says what unit it looks like.',
-  invalid_sequence: '`seq` is not a whole number from 0 that a double can hold exactly.',
+  invalid_sequence: '`seq` is not a whole number that a double can hold exactly.',
   invalid_field: '`id`, `status`, `aggregatable` or `metrics` has the wrong type or is too long.',
   invalid_metric:
     'A metric is not a finite number (text, true, false and null are refused, never converted), is given twice, or has a name that cannot be one.',

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IngotError } from '../../errors.ts';
-import { type CommandContext, defineCommand } from '../command.ts';
+import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { parseSince, sinceFlag } from '../tail/since.ts';
 import { type VerifyVerdict, verifyTruth } from '../verify-truth.ts';
 
@@ -26,6 +26,7 @@ export const verify = defineCommand({
     },
   },
   settings: ['KAFKA_BROKERS', 'KAFKA_TOPIC_PREFIX', 'SCHEMA_REGISTRY_URL', 'WINDOW_SIZE', 'RULES_FILE'],
+  configDefaults: QUIET_LOG,
   examples: [
     { line: 'ingot verify --truth truth.jsonl', shows: 'the counts, and what differs' },
     { line: 'ingot verify --truth truth.jsonl --timeout 1s -o json', shows: 'the same for a script, without waiting' },

@@ -1,0 +1,28 @@
+import type { FoldSettings } from '../core/fold-settings.ts';
+import type { ReadingRejectReason } from '../core/outcome.ts';
+
+/** What a refused reading said, as far as it could be read. */
+export interface RefusedTimes {
+  readonly eventTimeMs: number;
+  readonly appendTimeMs: number;
+}
+
+/** Why exactly a reading was refused, in one sentence for the dead letter. `times` is null when there is no decoded reading. */
+export function refusalDetail(reason: ReadingRejectReason, times: RefusedTimes | null, settings: FoldSettings): string {
+  switch (reason) {
+    case 'undecodable':
+      return 'the value is not a SensorReading under a schema of the registry';
+    case 'misrouted':
+      return 'the key is not the device id, or hashes to another partition';
+    case 'state_limit':
+      return `the partition already remembers ${settings.devicesPerPartitionMax} devices`;
+    case 'future':
+      return times === null ? '' : `event time ${distance(times)} after the append time; ${settings.skewMs} ms are allowed`;
+    case 'ancient':
+      return times === null ? '' : `event time ${distance(times)} before the append time; ${settings.pastLimitMs} ms are allowed`;
+  }
+}
+
+function distance({ eventTimeMs, appendTimeMs }: RefusedTimes): string {
+  return `${new Date(eventTimeMs).toISOString()} is ${Math.abs(eventTimeMs - appendTimeMs)} ms`;
+}
