@@ -1,6 +1,7 @@
 // The life of the aggregator's partitions, in virtual time on the log in memory: who fences when, and what a stop leaves behind.
 
 import { expect, test, vi } from 'vitest';
+import type { JournalEntry } from '../../../src/aggregator/progress.ts';
 import type { FoldSettings } from '../../../src/core/fold-settings.ts';
 import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
@@ -169,4 +170,40 @@ test('a partition that leaves and comes back is begun when its first life has en
     await clock.advance(1_000);
     expect(fences()).toBe(before + 1);
     expect(world.progress).toMatchObject({ nextOffset: 1, txnSeq: 2 });
+  }));
+
+const journalOf = (world: AggregatorWorld) => world.committed(TOPICS.journal, 0).map(({ value }) => JSON.parse(value!) as JournalEntry);
+
+test('each run tells its settings in the journal, so that a journal of the last days is enough to repeat the fold', () =>
+  play({}, async ({ world, clock, append }) => {
+    for (let run = 0; run < 3; run++) {
+      const process = world.start(SETTINGS, 0);
+      await clock.advance(1_000);
+      append(1);
+      await clock.advance(1_000);
+      append(1);
+      await clock.advance(1_000);
+      world.stop(process, 1_000);
+      await clock.advance(2_000);
+    }
+    const told = journalOf(world).map(({ settings, settingsInForce }) => (settings ? 'new' : settingsInForce ? 'repeated' : ''));
+    // Before the first record there is no clock from which a day could be counted.
+    expect(told).toEqual(['new', 'repeated', '', 'repeated', '', 'repeated', '']);
+  }));
+
+test('a higher version of the same settings is kept, and a version in between does not overrule it', () =>
+  play({}, async ({ world, clock }) => {
+    const others = { ...SETTINGS, windowSizeMs: 7_000 };
+    for (const [settings, version] of [
+      [SETTINGS, 0],
+      [SETTINGS, 5],
+      [others, 3],
+    ] as const) {
+      const process = world.start(settings, version);
+      await clock.advance(1_000);
+      world.stop(process, 1_000);
+      await clock.advance(2_000);
+    }
+    const changes = journalOf(world).flatMap(({ settings }) => (settings ? [settings.windowSizeMs] : []));
+    expect(changes).toEqual([60_000, 60_000]);
   }));
