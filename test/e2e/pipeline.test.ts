@@ -89,6 +89,13 @@ async function isInSql(): Promise<boolean> {
   return (await rowCount('window_aggregates')) >= written('aggregates') && (await rowCount('alert_transitions')) >= written('alerts');
 }
 
+async function isCommitted(): Promise<boolean> {
+  const admin = pipeline.log.admin();
+  const readings = `${pipeline.prefix}readings`;
+  const committed = await admin.committedOffsets(`${pipeline.prefix}aggregator`, readings);
+  return (await admin.watermarks(readings)).every(({ highWatermark }, partition) => committed[partition] === highWatermark);
+}
+
 beforeAll(async () => {
   const databaseUrl = await freshPostgresUrl();
   database = openPostgres(databaseUrl);
@@ -110,6 +117,7 @@ beforeAll(async () => {
   verified = { code: ended.code, report: jsonLines(ended.out)[0] };
   await pipeline.settle();
   await waitUntil(isInSql, 'the rows', 20_000);
+  await waitUntil(isCommitted, 'the offsets of the group at the end of the log (I2)', 20_000);
   metrics = { bridge: await readMetrics(bridge), aggregator: await readMetrics(aggregator), sink: await readMetrics(sink) };
   exitCodes = await stopInOrder([bridge, aggregator, sink]);
   dump = await pipeline.dump();

@@ -61,6 +61,7 @@ async function cases(producer: ForeignProducer, prefix: string): Promise<Case[]>
     undecodable('an empty value', Buffer.alloc(0)),
     undecodable('JSON', Buffer.from('{"deviceId":"u1","temperature":20}')),
     undecodable('random bytes', Buffer.concat([Buffer.from([7]), randomBytes(40)])),
+    undecodable('300 KiB of random bytes', Buffer.concat([Buffer.from([1]), randomBytes(300 * 1024)])),
     undecodable('a schema that the registry does not know', wireValue(UNKNOWN_SCHEMA_ID, Buffer.from('x'))),
     undecodable('a reading that is cut off', good('u1').subarray(0, -3)),
     undecodable('a reading with a byte too many', Buffer.concat([good('u1'), Buffer.from([0])])),
