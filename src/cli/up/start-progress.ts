@@ -25,7 +25,7 @@ export class StartProgress {
   begin(what: string, remark = ''): void {
     this.awaited.set(what, { remark, sinceMs: performance.now() });
     if (this.isTerminal) this.draw();
-    else this.screen.print(`starting ${withRemark(what, remark)}`);
+    else this.screen.print(`waiting for ${withRemark(what, remark)}`);
   }
 
   /** Nothing happens when it did not begin. */
@@ -48,7 +48,7 @@ export class StartProgress {
 /** `nowMs` and `sinceMs` are of one clock. */
 export function progressBlock(awaited: ReadonlyMap<string, Awaited>, nowMs: number): string[] {
   const lines = [...awaited].map(
-    ([what, { remark, sinceMs }]) => `  starting ${withRemark(what, remark)}: ${Math.floor((nowMs - sinceMs) / 1000)} s`,
+    ([what, { remark, sinceMs }]) => `  waiting for ${withRemark(what, remark)}: ${Math.floor((nowMs - sinceMs) / 1000)} s`,
   );
   return lines.length === 0 ? [] : ['', ...lines];
 }

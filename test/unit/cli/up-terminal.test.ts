@@ -67,7 +67,7 @@ test('what is awaited has a clock on a terminal, and one line at its beginning e
     ['Kafka', { remark: '', sinceMs: 1_000 }],
     ['schema registry', { remark: 'usually 10 s', sinceMs: 3_500 }],
   ]);
-  expect(progressBlock(awaited, 6_200)).toEqual(['', '  starting Kafka: 5 s', '  starting schema registry (usually 10 s): 2 s']);
+  expect(progressBlock(awaited, 6_200)).toEqual(['', '  waiting for Kafka: 5 s', '  waiting for schema registry (usually 10 s): 2 s']);
   expect(progressBlock(new Map(), 0)).toEqual([]);
 
   const { written, stream } = recorder();
@@ -76,7 +76,7 @@ test('what is awaited has a clock on a terminal, and one line at its beginning e
   progress.begin('schema registry', 'usually 10 s');
   progress.done('Kafka');
   progress.end();
-  expect(written).toEqual(['starting Kafka\n', 'starting schema registry (usually 10 s)\n']);
+  expect(written).toEqual(['waiting for Kafka\n', 'waiting for schema registry (usually 10 s)\n']);
 });
 
 test('an alert is one line, red when raised and green when resolved; a device cannot bring escapes in', () => {
