@@ -1,8 +1,15 @@
-import { COMMON_METRICS, type Reading } from './reading.ts';
+import { COMMON_METRICS, type CommonMetricName, type Reading } from './reading.ts';
 import { Accumulator, type ClosedBy, type WindowAggregate } from './window-aggregate.ts';
 
 /** The place of each common metric in `OpenPart.common`. */
 export const COMMON_METRIC_NAMES: readonly string[] = COMMON_METRICS.map((metric) => metric.name);
+const commonIndexByName: ReadonlyMap<string, number> = new Map(COMMON_METRIC_NAMES.map((name, index) => [name, index]));
+
+/**
+ * A part closes when it holds so many metrics that are not common ones: a device that makes up a new name for each reading must not make a
+ * state that no transaction can hold.
+ */
+const OTHER_METRICS_MAX = 1_000;
 
 /** One part of one window of one device while it is being filled: an accumulator per metric. */
 export class OpenPart {
@@ -42,7 +49,17 @@ export class OpenPart {
     if (reading.co2 !== null) this.addCommon(7, reading.co2, timeMs);
     if (reading.illuminance !== null) this.addCommon(8, reading.illuminance, timeMs);
     const { metrics } = reading;
-    for (const name in metrics) this.addOther(name, metrics[name]!, timeMs);
+    for (const name in metrics) {
+      const index = commonIndexByName.get(name);
+      if (index === undefined) this.addOther(name, metrics[name]!, timeMs);
+      // The field counts where a producer gives both.
+      else if (reading[name as CommonMetricName] === null) this.addCommon(index, metrics[name]!, timeMs);
+    }
+  }
+
+  /** Whether it has as many metrics as a part may have. */
+  get isFull(): boolean {
+    return this.others !== null && this.others.size >= OTHER_METRICS_MAX;
   }
 
   private addCommon(index: number, value: number, timeMs: number): void {
@@ -76,8 +93,8 @@ export class OpenPart {
 
   /** Puts a restored accumulator in its place. */
   restore(metric: string, accumulator: Accumulator): void {
-    const index = COMMON_METRIC_NAMES.indexOf(metric);
-    if (index >= 0) {
+    const index = commonIndexByName.get(metric);
+    if (index !== undefined) {
       this.common[index] = accumulator;
     } else {
       this.others ??= new Map();

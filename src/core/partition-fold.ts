@@ -278,7 +278,7 @@ export class PartitionFold {
       device.openParts.push(part);
     }
     part.add(reading);
-    if (batchSize > 0 && part.readings >= batchSize) this.emit(this.close(device, part, 'COUNT'));
+    if ((batchSize > 0 && part.readings >= batchSize) || part.isFull) this.emit(this.close(device, part, 'COUNT'));
   }
 
   private judge(device: DeviceState, rule: AlertRule, sample: Sample): void {

@@ -58,9 +58,21 @@ export const METRIC_MAGNITUDE_MAX = 1e100;
 /** What a device id may look like: nothing that MQTT, a Kafka key, a log line or a file name would take for something else. */
 export const DEVICE_ID_PATTERN = /^[A-Za-z0-9._:-]{1,128}$/;
 
+/** How far from 1970 a date can be, either way (ECMA-262, 21.4.1.1). */
+const DATE_MAGNITUDE_MAX_MS = 8.64e15;
+
+/**
+ * Whether the reading names its device as a device may be named, at a time that is a date. The bridge lets nothing else pass, but anybody
+ * may write readings, and the aggregator keeps records of its own next to those of the devices.
+ */
+export function hasValidOrigin(reading: Reading): boolean {
+  return DEVICE_ID_PATTERN.test(reading.deviceId) && Math.abs(reading.eventTime) <= DATE_MAGNITUDE_MAX_MS;
+}
+
 /** The value of a metric in a reading; null when it has none. */
 export function metricValueOf(reading: Reading, metric: string): number | null {
-  if (unitOf(metric) !== '') return reading[metric as 'temperature'];
+  const common = unitOf(metric) === '' ? null : reading[metric as CommonMetricName];
+  if (common !== null) return common;
   const value = reading.metrics[metric];
   return typeof value === 'number' ? value : null;
 }

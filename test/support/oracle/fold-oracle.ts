@@ -4,13 +4,14 @@
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
 import { type AlertPlace, type AlertState, expire, fireTimer, judge, newAlertState } from './alert-timeline.ts';
 import type { OracleRule, OracleSettings, OracleSetup, OracleStep, RecordStep } from './fold-steps.ts';
-import { byCodeUnit, metricValuesOf, unitOfRows } from './metric-values.ts';
+import { byCodeUnit, commonMetricNames, metricValuesOf, unitOfRows } from './metric-values.ts';
 import { partitionOfKey } from './murmur2.ts';
 import { type OpenPart, rowsOfPart } from './open-part.ts';
 import type { AggregateRow, AlertRow, DeadLetter } from './output-rows.ts';
 import { type OracleSettingsChange, settingsChange } from './settings-change.ts';
 
 const DAY_MS = 86_400_000;
+const OTHER_METRICS_MAX = 1000;
 const FORGET_AFTER_WHEN_UNLIMITED_MS = 7 * DAY_MS;
 
 interface Device {
@@ -105,7 +106,7 @@ export class FoldOracle implements FoldResult {
   #check(record: RecordStep): ReadingOutcome {
     const { reading, offset, appendTime, key } = record;
     const settings = this.#settings;
-    if (reading === null) return 'undecodable';
+    if (reading === null || !isReadable(reading)) return 'undecodable';
     if (key === null || key !== reading.deviceId) return 'misrouted';
     if (partitionOfKey(key, this.#setup.partitionCount) !== this.#setup.partition) return 'misrouted';
     const earlier = this.#identities.get(reading.identity);
@@ -200,11 +201,13 @@ export class FoldOracle implements FoldResult {
         const oldest = [...device.parts].sort((a, b) => a.start - b.start || a.part - b.part)[0];
         if (oldest) this.#close(device, oldest, 'COUNT');
       }
-      part = { start, end, part: offset, firstHeard: this.P, late, readings: [] };
+      part = { start, end, part: offset, firstHeard: this.P, late, readings: [], otherMetrics: new Set() };
       device.parts.push(part);
     }
     part.readings.push({ t, values });
-    if (batchSize > 0 && part.readings.length >= batchSize) this.#close(device, part, 'COUNT');
+    for (const [metric] of values) if (!commonMetricNames.includes(metric)) part.otherMetrics.add(metric);
+    const isFull = part.otherMetrics.size >= OTHER_METRICS_MAX;
+    if ((batchSize > 0 && part.readings.length >= batchSize) || isFull) this.#close(device, part, 'COUNT');
   }
 
   /** Step 5, the alerts. */
@@ -286,6 +289,10 @@ export class FoldOracle implements FoldResult {
     const { partition, readingsTopic = 'telemetry.readings' } = this.#setup;
     return { deviceId: device.id, rule, partition, readingsTopic, emit: (row) => this.alerts.push(row) };
   }
+}
+
+function isReadable({ deviceId, eventTime }: { deviceId: string; eventTime: number }): boolean {
+  return /^[-A-Za-z0-9._:]{1,128}$/.test(deviceId) && !Number.isNaN(new Date(eventTime).getTime());
 }
 
 function byDeviceMetricPart(a: AggregateRow, b: AggregateRow): number {

@@ -18,6 +18,8 @@ export interface OpenPart {
   readonly late: boolean;
   /** In the order of their offsets. */
   readonly readings: PartReading[];
+  /** The names of those that are not common ones. */
+  readonly otherMetrics: Set<string>;
 }
 
 /** The sum of the values in their order, by Neumaier's variant of Kahan's summation. */

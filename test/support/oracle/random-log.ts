@@ -30,6 +30,8 @@ interface ReadMove {
   readonly advanceMs: number;
   readonly lagMs: number;
   readonly values: { readonly temperature?: number; readonly vibration?: number; readonly drift?: number };
+  /** A temperature among the metrics, where only other names belong. */
+  readonly aside: number | null;
   readonly identity: number;
   readonly isAggregatable: boolean;
   readonly offsetGap: number;
@@ -84,6 +86,7 @@ const readMove: fc.Arbitrary<ReadMove> = fc.record({
     { weight: 3, arbitrary: fc.record({ temperature: fc.constantFrom(20, 97, 100, 101, 110) }) },
     { weight: 4, arbitrary: values },
   ),
+  aside: fc.oneof({ weight: 12, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom(20, 101) }),
   identity: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.integer({ min: 1, max: 6 }) }),
   isAggregatable: fc.oneof({ weight: 6, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
   offsetGap: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 3 }) }),
@@ -167,7 +170,7 @@ function logOfMoves(settings: OracleSettings, moves: readonly Move[]): RandomLog
       identity: move.identity,
       aggregatable: move.isAggregatable,
       temperature,
-      metrics: others,
+      metrics: move.aside === null ? others : { ...others, temperature: move.aside },
     });
     return {
       kind: 'record',

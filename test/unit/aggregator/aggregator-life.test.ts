@@ -3,6 +3,7 @@
 import { expect, test, vi } from 'vitest';
 import type { JournalEntry } from '../../../src/aggregator/progress.ts';
 import type { FoldSettings } from '../../../src/core/fold-settings.ts';
+import type { Reading } from '../../../src/core/reading.ts';
 import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { partitionOfKey } from '../../support/oracle/murmur2.ts';
@@ -207,3 +208,34 @@ test('a higher version of the same settings is kept, and a version in between do
     const changes = journalOf(world).flatMap(({ settings }) => (settings ? [settings.windowSizeMs] : []));
     expect(changes).toEqual([60_000, 60_000]);
   }));
+
+/** What no bridge of ours writes, but any producer can. */
+function foreign(changes: Partial<Reading>): RecordStep {
+  const reading = { ...plainReading({ deviceId: 'd1', eventTime: START_MS }), ...changes };
+  return { kind: 'record', offset: 0, appendTime: START_MS, key: reading.deviceId, reading };
+}
+
+test.each([
+  ['a device named like the record of the settings', { deviceId: '$settings' }],
+  ['a device named like the progress', { deviceId: '$progress' }],
+  ['a device id with a newline', { deviceId: 'd1\nd2' }],
+  ['no device id', { deviceId: '' }],
+  ['a time that is no date', { eventTime: 9e15 }],
+  ['a time before all dates', { eventTime: -9e15 }],
+])('%s is refused, and a restart finds its state', (_name, changes) =>
+  play({}, async ({ world, clock, append }) => {
+    for (let run = 0; run < 2; run++) {
+      const process = world.start(SETTINGS, 0);
+      await clock.advance(1_000);
+      world.append([foreign(changes)], 1);
+      append(1);
+      await clock.advance(1_000);
+      expect(process.failure).toBe(null);
+      world.stop(process, 1_000);
+      await clock.advance(2_000);
+    }
+    expect(world.progress?.nextOffset).toBe(4);
+    const refused = world.committed(TOPICS.readingsDlq, 0);
+    expect(refused.map(({ headers }) => headers['failure-reason'])).toEqual(['undecodable', 'undecodable']);
+  }),
+);
