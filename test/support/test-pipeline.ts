@@ -33,6 +33,7 @@ export class TestPipeline {
   readonly environment: Readonly<Record<string, string>>;
   readonly #partitions: number;
   readonly #roles: RoleProcess[] = [];
+  #isClosed = false;
 
   private constructor(of: { prefix: string; log: LogClient; folder: string; options: TestPipelineOptions }) {
     const { prefix, log, folder, options } = of;
@@ -67,6 +68,8 @@ export class TestPipeline {
 
   /** Starts a role or the simulator. It is killed at `close` when it still runs then. */
   start(command: string, settings: Readonly<Record<string, string>> = {}): RoleProcess {
+    // A test that has failed in one place may still be busy in another.
+    if (this.#isClosed) throw new Error(`${command} is started after the test's end`);
     const role = startRole(command, { ...this.environment, ...settings });
     this.#roles.push(role);
     return role;
@@ -90,6 +93,7 @@ export class TestPipeline {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all(this.#roles.map((role) => role.kill()));
     await this.log.close();
     await rm(this.folder, { recursive: true, force: true });
