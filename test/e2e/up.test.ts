@@ -60,7 +60,8 @@ describe('a run that checks itself', { timeout: 240_000 }, () => {
   });
 
   test('leaves no folder and no process', () => {
-    expect(readdirSync(scratch)).toEqual([]);
+    // Node keeps its compiled modules in the temporary folder.
+    expect(readdirSync(scratch).filter((name) => name !== 'node-compile-cache')).toEqual([]);
     expect(processesNaming(scratch)).toEqual([]);
   });
 });
@@ -69,6 +70,8 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
   let scratch: string;
   let dataFolder: string;
   let up: UpProcess;
+  /** Readings of the first start. */
+  let producedBefore: number;
   const inSecondTerminal = (line: string) => runCommand(line.split(' '), { DATA_FOLDER: dataFolder });
 
   beforeAll(async () => {
@@ -162,6 +165,7 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
     expect(performance.now() - atMs).toBeLessThan(45_000);
     expect(out).toMatch(/Stopping in the order of the flow[\s\S]*Stopped\. The data are in/);
     const events = jsonLines(err).map(({ component, msg }) => `${component}: ${msg}`);
+    producedBefore = Number(jsonLines(err).find(({ component, msg }) => component === 'bridge' && msg === 'drained')?.['produced']);
     const order = ['bridge: drained', 'aggregator: partition released', 'sink: partition released', 'shutdown: drained'];
     const places = order.map((event) => events.indexOf(event));
     expect(places).not.toContain(-1);
@@ -185,8 +189,9 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
     await up.said(RUNS);
     const dump = await settledDump(dataFolder);
     expect(foldVerdict(dump, 'telemetry.readings').violations).toEqual([]);
-    const starts = dump.partitions.map(({ journal }) => journal.filter(({ settings }) => settings !== undefined).length);
-    expect(starts.some((count) => count > 0)).toBe(true);
+    const readings = dump.partitions.flatMap((partition) => partition.readings);
+    expect(readings.length).toBeGreaterThan(producedBefore);
+    expect(producedBefore).toBeGreaterThan(50);
     await waitUntil(async () => jsonLines((await inSecondTerminal('lag')).out).every(({ lag }) => lag === 0), 'everything in SQL', 60_000);
     up.child.kill('SIGTERM');
     expect(await up.ended).toMatchObject({ code: 0 });
