@@ -83,6 +83,20 @@ test('what is folded and not yet committed is committed by a stop, and told to t
     },
   ));
 
+test('a stop in the middle of a slice that was being committed commits the rest of the answer too', () => {
+  const pace = { recordsMax: 3, intervalMs: 600_000 };
+  return play({ pace: { live: pace, behind: pace, behindRecords: 5_000 }, latenciesMs: [20] }, async ({ world, clock, append }) => {
+    const process = world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    append(5);
+    // The first three are being committed.
+    await clock.advance(10);
+    world.stop(process, 10_000);
+    await clock.advance(1_000);
+    expect(world.progress).toMatchObject({ nextOffset: 5, txnSeq: 3 });
+  });
+});
+
 test('a stop in the middle of an offset commit leaves nothing ticking', () =>
   play({}, async ({ world, clock, append }) => {
     const process = world.start(SETTINGS, 0);
