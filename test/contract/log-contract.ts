@@ -87,7 +87,7 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
       it.each(['leader', 'none'] as const)('appends with acks=%s', async (acks) => {
         const at = { topic: await newTopic(), partition: 0 };
         await client.produceLane({ name: 'lane', acks }).send([encoded(at, ['a'])]);
-        await expect.poll(async () => values(await readToEnd(loop, at)), { timeout: 20_000 }).toEqual(['a']);
+        await expect.poll(async () => values(await readToEnd(loop, at)), { timeout: 60_000 }).toEqual(['a']);
       });
 
       it('has nothing to do for no records', async () => {

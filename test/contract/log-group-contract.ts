@@ -20,11 +20,11 @@ export function describeGroupsAndAdmin(context: LogContractContext): void {
       await one.start();
       expect(one.current()).toEqual([0, 1, 2]);
       await two.start();
-      await expect.poll(() => [...one.current(), ...two.current()].toSorted(), { timeout: 20_000 }).toEqual([0, 1, 2]);
+      await expect.poll(() => [...one.current(), ...two.current()].toSorted(), { timeout: 60_000 }).toEqual([0, 1, 2]);
       expect(one.current().length).toBeGreaterThan(0);
       expect(two.current().length).toBeGreaterThan(0);
       await one.membership.stop(5000);
-      await expect.poll(() => two.current(), { timeout: 20_000 }).toEqual([0, 1, 2]);
+      await expect.poll(() => two.current(), { timeout: 60_000 }).toEqual([0, 1, 2]);
       await two.membership.confirm(10_000);
       await two.membership.stop(5000);
       expect([...one.failures, ...two.failures]).toEqual([]);

@@ -15,7 +15,7 @@ describe('PGlite', () => {
     folder = await mkdtemp(join(tmpdir(), 'ingot-sql-'));
     database = openEmbeddedDatabase(join(folder, 'database'), cacheFolder());
     await database.query('select 1');
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await database.close(5_000);
     await rm(folder, { recursive: true });

@@ -9,7 +9,7 @@ import { waitUntil } from '../support/wait-until.ts';
 // The page in a real browser, fed by a model that the test feeds. What is asserted is what a person sees.
 
 const INTERVAL_MS = 100;
-const WAIT = { timeout: 10_000 };
+const WAIT = { timeout: 30_000 };
 
 let browser: PageBrowser;
 beforeAll(async () => {

@@ -122,7 +122,7 @@ beforeAll(async () => {
   exitCodes = await stopInOrder([bridge, aggregator, sink]);
   dump = await pipeline.dump();
   verdict = pipeline.verdict(dump);
-}, 120_000);
+}, 240_000);
 
 async function stopInOrder(roles: readonly RoleProcess[]): Promise<(number | null)[]> {
   const codes: (number | null)[] = [];

@@ -253,7 +253,7 @@ describe('the bridge', () => {
     await publishing;
     const complete = async () =>
       [...(await readingsByDevice()).values()].every((readings) => readings.some((reading) => reading.sequence === published));
-    await waitUntil(complete, 'the last readings', 30_000);
+    await waitUntil(complete, 'the last readings', 90_000);
     expect(await running.stop()).toBe(0);
     for (const readings of (await readingsByDevice()).values()) {
       const identities = new Map<number, number>();

@@ -86,7 +86,7 @@ test('a start that is given up ends what it has begun', async () => {
   const starting = startLocalStack({ dataFolder: other, ...NEEDS, signal: AbortSignal.timeout(100) });
   await expect(starting).rejects.toMatchObject({ code: 'COMPONENT_FAILED', message: expect.stringContaining('was told to stop') });
   rmSync(other, { recursive: true, force: true, maxRetries: 3 });
-}, 60_000);
+}, 180_000);
 
 test('a durable mosquitto keeps a session and all messages but the last through a kill -9', async () => {
   const other = mkdtempSync(join(tmpdir(), 'ingot-mosquitto-'));
@@ -111,4 +111,4 @@ test('a durable mosquitto keeps a session and all messages but the last through 
   await back.endAsync();
   await second.stop();
   rmSync(other, { recursive: true, force: true });
-}, 30_000);
+}, 120_000);

@@ -116,7 +116,7 @@ describe('ingot simulate and ingot verify, on real components', () => {
     expect(await verified(truth)).toMatchObject({ code: 0, report: { differenceCount: 0 } });
   });
 
-  test('a machine of NAB: 21 episodes with the deadband of its rules, 239 without', { timeout: 120_000 }, async () => {
+  test('a machine of NAB: 21 episodes with the deadband of its rules, 239 without', { timeout: 240_000 }, async () => {
     const truth = join(folder, 'nab.jsonl');
     const words = ['simulate', '--replay', NAB, '--metric', 'machine_temperature', '--device', machine, '--truth', truth];
     const replayed = await startIngot(words, environment).ended;

@@ -145,7 +145,7 @@ describe('the sink', () => {
     const { url, database } = await postgres();
     await write(partsFrom(0, 100), [alert()]);
     const sink = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(async () => (await rowsIn(database)) === 100, '100 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 100, '100 rows', 90_000);
     await waitUntil(
       async () => (await numberOf(database, "select count(*)::text as n from alerts where state = 'FIRING'")) === 1,
       'the alert',
@@ -154,7 +154,7 @@ describe('the sink', () => {
 
     await write(partsFrom(100, 50), [resolved()]);
     const again = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(async () => (await rowsIn(database)) === 150, '150 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 150, '150 rows', 90_000);
     await waitUntil(
       async () => (await numberOf(database, "select count(*)::text as n from alerts where state = 'RESOLVED'")) === 1,
       'the end',
@@ -174,13 +174,13 @@ describe('the sink', () => {
     })();
     for (const share of [0.1, 0.3, 0.6]) {
       const sink = startSink({ ...env, DATABASE_URL: url });
-      await waitUntil(async () => (await rowsIn(database)) > share * batches * perBatch, `${share} of the rows`, 40_000);
+      await waitUntil(async () => (await rowsIn(database)) > share * batches * perBatch, `${share} of the rows`, 90_000);
       await sink.kill();
     }
     await writing;
     const before = await numberOf(database, 'select sum(next_offset)::text as n from sink_positions');
     const last = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(async () => (await rowsIn(database)) === batches * perBatch, 'all rows', 40_000);
+    await waitUntil(async () => (await rowsIn(database)) === batches * perBatch, 'all rows', 90_000);
     expect(await last.stop()).toBe(0);
     expect(await numberOf(database, 'select count(distinct part)::text as n from window_aggregates')).toBe(batches * perBatch);
     expect(await numberOf(database, 'select sum(next_offset)::text as n from sink_positions')).toBeGreaterThan(before);
@@ -194,7 +194,7 @@ describe('the sink', () => {
     await writeBytes('pump-0', Buffer.from([0, 0x7f, 0xff, 0xff, 0xff, 1, 2]));
     await write([aggregate({ deviceId: 'pump-0', part: 100, unit: 'C\0' }), aggregate({ deviceId: 'pump-0', part: 101 })]);
     const sink = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(async () => (await rowsIn(database)) === 6, '6 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 6, '6 rows', 90_000);
     const { rows } = await database.query('select reason, detail from rejected_rows order by kafka_offset');
     expect(rows.map(({ reason }) => reason)).toEqual(['undecodable', 'undecodable', 'refused_by_database']);
     expect(rows[1]!.detail).toContain('the registry has no schema with this id');
@@ -209,13 +209,13 @@ describe('the sink', () => {
     cleanups.push(() => server.close(2_000));
     const sink = startSink({ ...env, DATABASE_URL: url });
     await write(partsFrom(0, 10));
-    await waitUntil(async () => (await rowsIn(database)) === 10, '10 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 10, '10 rows', 90_000);
     await server.query(`alter database ${name} with allow_connections false`);
     await server.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
     await write(partsFrom(10, 10));
     await sink.logged('the database did not take the rows');
     await server.query(`alter database ${name} with allow_connections true`);
-    await waitUntil(async () => (await rowsIn(database)) === 20, '20 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 20, '20 rows', 90_000);
     expect(await sink.stop()).toBe(0);
   });
 
@@ -227,10 +227,10 @@ describe('the sink', () => {
     const two = startSink({ ...env, DATABASE_URL: url, DATA_FOLDER: join(folder, 'two') });
     await two.logged('started');
     for (let batch = 0; batch < 10; batch++) await write(partsFrom(batch * 20, 20));
-    await waitUntil(async () => (await rowsIn(database)) === 200, '200 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 200, '200 rows', 90_000);
     await one.kill();
     await write(partsFrom(200, 20));
-    await waitUntil(async () => (await rowsIn(database)) === 220, '220 rows', 40_000);
+    await waitUntil(async () => (await rowsIn(database)) === 220, '220 rows', 90_000);
     expect(await two.stop()).toBe(0);
   });
 
@@ -239,7 +239,7 @@ describe('the sink', () => {
     const { url, database } = await postgres();
     await write(partsFrom(0, 30));
     const sink = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(async () => (await rowsIn(database)) === 30, '30 rows', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 30, '30 rows', 90_000);
     await sink.stop();
     // As if the topic had been deleted and had grown again: another record stands at the last offset.
     await database.query(
@@ -247,10 +247,10 @@ describe('the sink', () => {
     );
     await database.query('delete from window_aggregates');
     const refusing = startSink({ ...env, DATABASE_URL: url });
-    await waitUntil(() => refusing.child.exitCode !== null, 'the refusal', 30_000);
+    await waitUntil(() => refusing.child.exitCode !== null, 'the refusal', 90_000);
     expect([refusing.child.exitCode, refusing.log()]).toEqual([1, expect.stringContaining('LOG_REPLACED')]);
     startSink({ ...env, DATABASE_URL: url }, '--accept-loss');
-    await waitUntil(async () => (await rowsIn(database)) === 30, '30 rows again', 30_000);
+    await waitUntil(async () => (await rowsIn(database)) === 30, '30 rows again', 90_000);
   });
 
   it('writes into the embedded database, also after kill -9', async () => {
@@ -262,7 +262,7 @@ describe('the sink', () => {
     await write(partsFrom(500, 500));
     const again = startSink(env);
     // Only one process may have the embedded database open, so the group's offsets tell when everything is written.
-    await waitUntil(isCaughtUp, 'the end of the topic', 40_000);
+    await waitUntil(isCaughtUp, 'the end of the topic', 90_000);
     expect(await again.stop()).toBe(0);
     const database = openEmbeddedDatabase(join(folder, 'sql'));
     cleanups.unshift(() => database.close(5_000));

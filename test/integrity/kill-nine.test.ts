@@ -132,7 +132,7 @@ function summary(seed: number, delivery: Delivery, dump: LogDump): string {
 
 describe('kill -9 of the bridge and of the aggregator loses nothing and counts nothing twice', () => {
   const seeds = Array.from({ length: repeats }, (_, index) => firstSeed + index);
-  test.each(seeds)('seed %i (INGOT_FAULT_SEED repeats it)', { timeout: 150_000 }, async (seed) => {
+  test.each(seeds)('seed %i (INGOT_FAULT_SEED repeats it)', { timeout: 300_000 }, async (seed) => {
     const [fleet, twice] = [freshName('storm'), freshName('twice')];
     const devices = Array.from({ length: DEVICES }, (_, index) => `${fleet}-${String(index + 1).padStart(4, '0')}`);
     pipeline = await TestPipeline.create({ partitions: PARTITIONS, devices: [...devices, twice], rules: RULES });
