@@ -47,6 +47,8 @@ export class PartitionTask {
   private current: PartitionRun | null = null;
   /** C at the end, when that was in good order. */
   private drainedOffset: number | null = null;
+  /** Back to the first with each commit, not with each restore: a commit may fail every time. */
+  private backOffMs = BACK_OFF_FIRST_MS;
   private life: Promise<void> = Promise.resolve();
 
   constructor(options: PartitionTaskOptions) {
@@ -85,12 +87,9 @@ export class PartitionTask {
   private async live(): Promise<void> {
     const { signal } = this.stopping;
     const { context } = this.options;
-    let backOffMs = BACK_OFF_FIRST_MS;
     while (!signal.aborted) {
       this.lane = context.openLane(this.partition);
-      const error = await this.liveOnce(this.lane, () => {
-        backOffMs = BACK_OFF_FIRST_MS;
-      });
+      const error = await this.liveOnce(this.lane);
       this.current = null;
       await this.lane.close();
       if (error === null || signal.aborted) break;
@@ -101,8 +100,8 @@ export class PartitionTask {
       events.partitionDied(this.partition, error);
       // Who failed, or stood still for too long, may have lost the partition: only a group that confirms us lets us fence the next owner.
       do {
-        await sleep(backOffMs, undefined, { signal }).catch(() => undefined);
-        backOffMs = Math.min(backOffMs * 2, BACK_OFF_MAX_MS);
+        await sleep(this.backOffMs, undefined, { signal }).catch(() => undefined);
+        this.backOffMs = Math.min(this.backOffMs * 2, BACK_OFF_MAX_MS);
       } while (!signal.aborted && !(await this.isConfirmed()));
     }
     if (this.phase !== 'IDLE') this.to('IDLE');
@@ -125,13 +124,12 @@ export class PartitionTask {
   }
 
   /** One life: null when it ended because we were told to stop, else the error it died of. */
-  private async liveOnce(lane: TransactionLane, onRunning: () => void): Promise<Error | null> {
+  private async liveOnce(lane: TransactionLane): Promise<Error | null> {
     const { signal } = this.stopping;
     try {
       const run = await this.options.restoreSlot(async () => (signal.aborted ? null : await this.fenceAndRestore(lane)));
       // Whoever waited in line until it was told to stop has nothing to do with the partition any more, least of all to fence it.
       if (run === null) return null;
-      onRunning();
       if (signal.aborted) run.requestStop();
       await run.run();
       this.to('DRAINING');
@@ -152,7 +150,10 @@ export class PartitionTask {
     const fenceOffset = await lane.fence({ topic: context.topics.state, partition });
     this.to('RESTORING');
     const restored = await restorePartition(context, partition, fenceOffset);
-    const onCommitting = (committing: boolean): void => this.to(committing ? 'COMMITTING' : 'RUNNING');
+    const onCommitting = (committing: boolean): void => {
+      this.to(committing ? 'COMMITTING' : 'RUNNING');
+      if (!committing) this.backOffMs = BACK_OFF_FIRST_MS;
+    };
     const run = new PartitionRun({ context, partition, lane, restored, onCommitting });
     if (restored.toJournal === null) this.to('RUNNING');
     else await run.commitRestored(restored.toJournal);

@@ -150,6 +150,18 @@ test('after any error a partition is fenced again only when the group has confir
     expect(world.progress?.nextOffset).toBe(1);
   }));
 
+test('a commit that fails every time is tried ever more seldom', () =>
+  play({}, async ({ world, clock, append, fences }) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    world.scriptCommits(Array.from({ length: 30 }, () => 'aborted'));
+    append(1);
+    await clock.advance(60_000);
+    expect(fences()).toBeLessThan(20);
+    await clock.advance(120_000);
+    expect(world.progress?.nextOffset).toBe(1);
+  }));
+
 test('a stop does not wait for a group that does not answer, nor for a log that is away', () =>
   play({}, async ({ world, clock, append }) => {
     const unconfirmed = world.start(SETTINGS, 0);
