@@ -136,7 +136,10 @@ describe.each(['postgres', 'embedded'] as const)('rows in %s', (kind) => {
 
   it('of the parts of a window merge to its total, as the core merges them', async () => {
     // A database may give -0 back as 0, and the bridge lets none in.
-    const reading = fc.record({ value: fc.double({ min: -1e6, max: 1e6, noNaN: true }).map((value) => value + 0), at: fc.integer({ min: 0, max: 50 }) });
+    const reading = fc.record({
+      value: fc.double({ min: -1e6, max: 1e6, noNaN: true }).map((value) => value + 0),
+      at: fc.integer({ min: 0, max: 50 }),
+    });
     const parts = fc.array(fc.array(reading, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(parts, async (lists) => {
