@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { IngotError } from '../errors.ts';
 import { type RunningChild, startChild } from './child.ts';
+import { ARCHIVE_DEADLINE_MS, classArchiveFlags } from './class-archive.ts';
 import { runToEnd } from './one-shot.ts';
 import { keptPorts, LOOPBACK } from './ports.ts';
 import { requireJavaProgram, requirePart } from './required-program.ts';
@@ -18,6 +19,8 @@ export interface KafkaOptions {
   readonly preferredPort: number | null;
   /** Called as soon as it is known where it will listen. */
   readonly onAddress?: ((brokers: readonly string[]) => void) | undefined;
+  /** Write the classes into this file at the end, which then takes longer. */
+  readonly makeClassArchive?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
@@ -36,7 +39,8 @@ const READY_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 15_000;
 
 /** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
-export async function startKafka({ folder, preferredPort, onAddress, onCrash, signal }: KafkaOptions): Promise<RunningKafka> {
+export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
+  const { folder, preferredPort, onAddress, makeClassArchive, onCrash, signal } = options;
   const java = requireJavaProgram();
   const classPath = join(requirePart('kafka'), '*');
   mkdirSync(folder, { recursive: true });
@@ -49,6 +53,7 @@ export async function startKafka({ folder, preferredPort, onAddress, onCrash, si
   if (!existsSync(join(folder, 'log', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url');
     await runToEnd('Formatting the folder of Kafka', java, [
+      ...classArchiveFlags('kafka'),
       ...javaArgs,
       'kafka.tools.StorageTool',
       'format',
@@ -62,12 +67,19 @@ export async function startKafka({ folder, preferredPort, onAddress, onCrash, si
   const child = await startChild({
     name: 'Kafka',
     program: java,
-    args: ['-Xmx512m', '-XX:+ExitOnOutOfMemoryError', ...javaArgs, 'kafka.Kafka', settingsFile],
+    args: [
+      '-Xmx512m',
+      '-XX:+ExitOnOutOfMemoryError',
+      ...classArchiveFlags('kafka', makeClassArchive),
+      ...javaArgs,
+      'kafka.Kafka',
+      settingsFile,
+    ],
     workFolder: folder,
     logFile: join(folder, 'kafka.log'),
     isReady: () => answersApiVersions(ports.broker),
     readyDeadlineMs: READY_DEADLINE_MS,
-    stopDeadlineMs: STOP_DEADLINE_MS,
+    stopDeadlineMs: makeClassArchive === undefined ? STOP_DEADLINE_MS : ARCHIVE_DEADLINE_MS,
     onCrash,
     signal,
   });

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IngotError } from '../errors.ts';
 import { type RunningChild, startChild } from './child.ts';
+import { ARCHIVE_DEADLINE_MS, classArchiveFlags } from './class-archive.ts';
 import { keptPorts, LOOPBACK } from './ports.ts';
 import { requireJavaProgram, requirePart } from './required-program.ts';
 
@@ -12,6 +13,8 @@ export interface RegistryOptions {
   readonly kafkaBrokers: readonly string[];
   /** Tried at the first start; null takes any. */
   readonly preferredPort: number | null;
+  /** Write the classes into this file at the end, which then takes longer. */
+  readonly makeClassArchive?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
@@ -21,12 +24,15 @@ export interface RunningRegistry extends RunningChild {
   readonly url: string;
 }
 
+/** The start is what a user waits for: the first compiler and the simple collector make it shorter by a third. */
+const QUICK_START = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
 const READY_DEADLINE_MS = 180_000;
 const STOP_DEADLINE_MS = 10_000;
 const ANSWER_DEADLINE_MS = 2_000;
 
 /** Starts the registry; Kafka must be up. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
-export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCrash, signal }: RegistryOptions): Promise<RunningRegistry> {
+export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
+  const { folder, kafkaBrokers, preferredPort, makeClassArchive, onCrash, signal } = options;
   const java = requireJavaProgram();
   const jar = join(requirePart('registry'), 'apicurio-registry-app-3.0.9-runner.jar');
   mkdirSync(folder, { recursive: true });
@@ -35,8 +41,7 @@ export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCra
   const child = await startChild({
     name: 'The schema registry',
     program: java,
-    // The start is what a user waits for: the first compiler and the simple collector make it shorter by a third.
-    args: ['-Xmx384m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', `-Dingot.folder=${folder}`, '-jar', jar],
+    args: ['-Xmx384m', ...QUICK_START, ...classArchiveFlags('registry', makeClassArchive), `-Dingot.folder=${folder}`, '-jar', jar],
     environment: {
       QUARKUS_HTTP_HOST: LOOPBACK,
       QUARKUS_HTTP_PORT: String(http),
@@ -48,7 +53,7 @@ export async function startRegistry({ folder, kafkaBrokers, preferredPort, onCra
     logFile: join(folder, 'registry.log'),
     isReady: async () => (await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) })).ok,
     readyDeadlineMs: READY_DEADLINE_MS,
-    stopDeadlineMs: STOP_DEADLINE_MS,
+    stopDeadlineMs: makeClassArchive === undefined ? STOP_DEADLINE_MS : ARCHIVE_DEADLINE_MS,
     onCrash,
     signal,
   });

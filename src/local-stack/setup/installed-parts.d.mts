@@ -4,6 +4,7 @@ export declare const COMPLETE_MARK: string;
 export declare function cacheFolder(): string;
 export declare function partFolder(part: Part): string;
 export declare function isPartComplete(part: Part): boolean;
+export declare function classArchiveFile(part: Part): string | null;
 export declare function findProgram(name: string, furtherFolders?: readonly string[]): string | null;
 export declare function findJava(): string | null;
 export declare function findMosquitto(): string | null;

@@ -1,7 +1,7 @@
 // Where the parts of the local stack are on this machine. Plain JavaScript without packages, because it runs before there are any.
 
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -45,6 +45,21 @@ export function findProgram(name, furtherFolders = []) {
 
 export function findJava() {
   return findProgram('java', process.env.JAVA_HOME ? [join(process.env.JAVA_HOME, 'bin')] : []);
+}
+
+/**
+ * Where the classes of a part are kept as the JVM has laid them out once; null without Java. It only fits the very same Java. It may not be
+ * there.
+ */
+export function classArchiveFile(part) {
+  const java = findJava();
+  if (java === null) return null;
+  const { size, mtimeMs } = statSync(java);
+  const hash = createHash('sha256')
+    .update(`${realpathSync(java)} ${size} ${mtimeMs}`)
+    .digest('hex')
+    .slice(0, 12);
+  return join(partFolder(part), `classes-${hash}.jsa`);
 }
 
 /** Debian keeps daemons in /usr/sbin, which is not in every PATH; Homebrew has a folder of its own for them. */
