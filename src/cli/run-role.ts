@@ -77,7 +77,7 @@ async function serve(start: () => Promise<RunningRole>, { role, health, instance
   const running = await Promise.race([starting, stopped]);
   if (running === STOPPED) {
     starting.catch(() => {});
-    log(role).warn('stopped before it had started');
+    log(role).info('stopped before it had started');
     return 0;
   }
   log(role).info({ instance: instance.id, version: PRODUCT_VERSION }, 'started');

@@ -37,7 +37,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   const jar = join(requirePart('registry'), 'apicurio-registry-app-3.0.9-runner.jar');
   mkdirSync(folder, { recursive: true });
   const { http } = await keptPorts(join(folder, 'ports.json'), { http: preferredPort });
-  const url = `http://${LOOPBACK}:${http}/apis/ccompat/v7`;
+  const address = `http://${LOOPBACK}:${http}`;
   const child = await startChild({
     name: 'The schema registry',
     program: java,
@@ -51,11 +51,12 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     },
     workFolder: folder,
     logFile: join(folder, 'registry.log'),
-    isReady: async () => (await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) })).ok,
+    // It answers before it has read its schemas back from Kafka: as if there were none, to whoever asks for one or registers one.
+    isReady: async () => (await fetch(`${address}/health/ready`, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) })).ok,
     readyDeadlineMs: READY_DEADLINE_MS,
     stopDeadlineMs: makeClassArchive === undefined ? STOP_DEADLINE_MS : ARCHIVE_DEADLINE_MS,
     onCrash,
     signal,
   });
-  return { ...child, url };
+  return { ...child, url: `${address}/apis/ccompat/v7` };
 }
