@@ -22,7 +22,7 @@ export interface IngotProcess {
   readonly ended: Promise<Ended>;
 }
 
-const DEADLINE_MS = 45_000;
+const DEADLINE_MS = 120_000;
 
 /** The environment of a command: nothing of the machine's settings, the test's components, and what is given. */
 function environmentOf(more: Readonly<Record<string, string>>): Record<string, string> {

@@ -14,7 +14,7 @@ export interface ReadTopicOptions {
   readonly onFetched?: (fetched: Fetched) => void;
 }
 
-const READ_DEADLINE_MS = 20_000;
+const READ_DEADLINE_MS = 60_000;
 
 /** Everything that is in a topic now and visible to read_committed, partition after partition, each in order. */
 export async function readTopic(log: LogClient, topic: string, options: ReadTopicOptions = {}): Promise<TopicRecord[]> {

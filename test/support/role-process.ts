@@ -45,14 +45,14 @@ export function startRole(command: string, env: Readonly<Record<string, string>>
           return text.includes(wanted);
         },
         `'${wanted}' in the log of ${command}`,
-        30_000,
+        120_000,
       );
     },
     kill: async () => {
       await end('SIGKILL');
     },
     stop: () => end('SIGTERM'),
-    ended: async (deadlineMs = 60_000) => {
+    ended: async (deadlineMs = 120_000) => {
       await waitUntil(hasEnded, `the end of ${command}`, deadlineMs);
       return child.exitCode;
     },

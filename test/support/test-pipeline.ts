@@ -85,7 +85,7 @@ export class TestPipeline {
   }
 
   /** Waits until every reading is folded and every window is closed. At the deadline it just returns: the verdict will say what is missing. */
-  async settle(deadlineMs = 30_000): Promise<void> {
+  async settle(deadlineMs = 90_000): Promise<void> {
     const deadlineAt = performance.now() + deadlineMs;
     while (!this.verdict(await this.dump()).isSettled && performance.now() < deadlineAt) {
       await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS));

@@ -4,7 +4,7 @@ const POLL_MS = 5;
 export async function waitUntil<Value>(
   condition: () => Value | Promise<Value>,
   what: string,
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<Exclude<Value, undefined | null | false>> {
   const deadlineAt = performance.now() + deadlineMs;
   for (;;) {
