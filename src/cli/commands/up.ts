@@ -65,9 +65,9 @@ async function runUp(context: UpContext): Promise<number> {
   if (flags.verify && (flags.simulate === 0 || flags.duration === undefined)) {
     throw new IngotError('USAGE', '--verify compares with what simulated devices have sent: give --simulate N and --duration too.');
   }
-  const screen = new LiveTerminal(context.stdout, context.isTerminal);
+  const screen = new LiveTerminal(context.stdout, canRedraw(context));
   // On one terminal the log would tear what is drawn.
-  if (context.isTerminal && (context.stderr as { isTTY?: boolean }).isTTY) redirectLog((text) => screen.print(text.trimEnd()));
+  if (canRedraw(context) && (context.stderr as { isTTY?: boolean }).isTTY) redirectLog((text) => screen.print(text.trimEnd()));
   const asked = context.config();
   const folder = flags.ephemeral ? openTemporaryFolder() : await openDataFolder(asked.instance.dataFolder);
   try {
@@ -77,6 +77,11 @@ async function runUp(context: UpContext): Promise<number> {
     folder.release();
     if (context.signal.aborted) screen.print(goodbye(flags.ephemeral, folder));
   }
+}
+
+/** A terminal that cannot move its cursor gets lines, as a file does. */
+function canRedraw({ isTerminal }: UpContext): boolean {
+  return isTerminal && process.env['TERM'] !== 'dumb';
 }
 
 function goodbye(isTemporary: boolean, { path }: DataFolder): string {
@@ -91,7 +96,7 @@ interface UpRun {
 }
 
 async function runOnFolder({ context, config, screen }: UpRun): Promise<number> {
-  const progress = new StartProgress(screen, context.isTerminal);
+  const progress = new StartProgress(screen, canRedraw(context));
   const isConfigured = (variable: string): boolean => isGiven(context, variable);
   const stack = new UpStack({ config, isConfigured, preferUsualPorts: !context.flags.ephemeral, progress, screen });
   const signal = AbortSignal.any([context.signal, stack.crashed]);
@@ -141,7 +146,7 @@ function upOptions(run: UpRun & { readonly progress: StartProgress; readonly sig
     withPage: dashboard,
     progress,
     screen,
-    isTerminal: context.isTerminal,
+    isTerminal: canRedraw(context),
     useColor: context.useColor,
     stderr: context.stderr,
     signal,
