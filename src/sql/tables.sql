@@ -87,6 +87,7 @@ create table sink_positions (
 );
 
 -- The totals of the windows. m2 of the whole is the sum of the parts' m2, plus what the parts' means differ from the mean of the whole.
+-- PostgreSQL ends a query whose quotient or square is too small for a double, and one such reading must not end everybody's: next to nothing is nothing here.
 create view window_totals as
 select
   device_id,
@@ -98,20 +99,30 @@ select
   sum(count)::bigint as count,
   min(min) as min,
   max(max) as max,
-  max(total_sum) / max(total_count) as mean,
+  max(total_mean) as mean,
   max(total_sum) as sum,
-  sum(m2 + count * (mean - total_sum / total_count) ^ 2) as m2,
-  sqrt(sum(m2 + count * (mean - total_sum / total_count) ^ 2) / max(total_count)) as standard_deviation,
+  sum(part_m2) as m2,
+  case when sum(part_m2) < 1e-280 then 0 else sqrt(sum(part_m2) / max(total_count)) end as standard_deviation,
   (array_agg(first order by first_time, part))[1] as first,
   min(first_time) as first_time,
   (array_agg(last order by last_time desc, part desc))[1] as last,
   max(last_time) as last_time
 from (
   select
-    parts.*,
-    sum(sum) over whole as total_sum,
-    (sum(count) over whole)::double precision as total_count
-  from window_aggregates as parts
-  window whole as (partition by device_id, metric, window_start, window_end)
-) as parts_with_totals
+    *,
+    case when abs(mean - total_mean) < 1e-140 then m2 else m2 + count * (mean - total_mean) ^ 2 end as part_m2
+  from (
+    select
+      *,
+      case when abs(total_sum) < 1e-280 then 0 else total_sum / total_count end as total_mean
+    from (
+      select
+        parts.*,
+        sum(sum) over whole as total_sum,
+        (sum(count) over whole)::double precision as total_count
+      from window_aggregates as parts
+      window whole as (partition by device_id, metric, window_start, window_end)
+    ) as parts_with_sums
+  ) as parts_with_means
+) as parts_with_m2
 group by device_id, metric, window_start, window_end;

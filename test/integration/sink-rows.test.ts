@@ -167,6 +167,25 @@ describe.each(['postgres', 'embedded'] as const)('rows in %s', (kind) => {
       { numRuns: 12 },
     );
   });
+
+  // Found by the property above: one reading of 5e-324 ended every query of the totals with "value out of range: underflow".
+  it.each([5e-324, 1e-300, 1e-200, 1e-160, 1e100])('have totals whatever the size of their values: %d', async (size) => {
+    const lists = [
+      [{ value: 0, at: 0 }],
+      [
+        { value: size, at: 0 },
+        { value: -size / 2, at: 1 },
+      ],
+      [{ value: size, at: 3 }],
+    ];
+    await write(slice({ rows: lists.map((list, index) => partOf(list, index)) }));
+    const [total] = await read('select count::integer, mean, m2, standard_deviation from window_totals');
+    expect(total).toMatchObject({ count: 4 });
+    expect(Math.abs((total!.mean as number) - size * 0.375)).toBeLessThanOrEqual(size < 1e-280 ? size : size * 1e-9);
+    // Squares of what is this small are nothing in any arithmetic of doubles.
+    const deviation = size < 1e-130 ? 0 : size * Math.sqrt(0.421875);
+    expect(Math.abs((total!.standard_deviation as number) - deviation)).toBeLessThanOrEqual(size * 1e-9 + (size < 1e-130 ? size : 0));
+  });
 });
 
 function partOf(readings: readonly { value: number; at: number }[], part: number): WindowAggregate {
