@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as wait } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
+import { takeFileLock } from '../ops/file-lock.ts';
 import { PID_FILE, signalGroup } from './child.ts';
 import { isAlive, readStackFile } from './stack-file.ts';
 
@@ -19,7 +19,6 @@ export interface DataFolder {
 
 /** Kafka alone needs some of this for the segments and indexes that it reserves; a full disk stops it in the middle of a write. */
 const FREE_BYTES_MIN = 512 * 1024 ** 2;
-const SQLITE_BUSY = 5;
 
 /**
  * Takes the folder for this process, and ends what a killed predecessor may have left running on it. IngotError
@@ -59,24 +58,15 @@ function requireFreeSpace(path: string): void {
   );
 }
 
-/** The lock is the operating system's, taken through SQLite since Node has no flock: it ends with the process, however it ends. */
 function lock(path: string): () => void {
-  const database = new DatabaseSync(join(path, 'up.lock'), { timeout: 0 });
-  try {
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-  } catch (error) {
-    database.close();
-    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
-    const pid = readStackFile(path)?.pid;
-    const who = pid === undefined ? '' : ` (process ${pid})`;
-    throw new IngotError(
-      'DATA_FOLDER_IN_USE',
-      `Another 'ingot up' already runs on ${path}${who}. Stop it, or start this one with --ephemeral or another DATA_FOLDER.`,
-    );
-  }
-  return () => {
-    if (database.isOpen) database.close();
-  };
+  const taken = takeFileLock(join(path, 'up.lock'));
+  if (taken) return taken.release;
+  const pid = readStackFile(path)?.pid;
+  const who = pid === undefined ? '' : ` (process ${pid})`;
+  throw new IngotError(
+    'DATA_FOLDER_IN_USE',
+    `Another 'ingot up' already runs on ${path}${who}. Stop it, or start this one with --ephemeral or another DATA_FOLDER.`,
+  );
 }
 
 const ORPHAN_POLL_MS = 100;

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { IngotError } from '../errors.ts';
+import { takeFileLock } from './file-lock.ts';
 import { log } from './log.ts';
 
 // The instance id is a part of client ids, so it must be the same after a restart and never belong to two processes at once: a second
 // one with the same MQTT client id throws the first off the broker, and a dead group member is only evicted when it surely was us.
-// The lock is the operating system's (taken through SQLite, since Node has no flock): it ends with the process, however it ends, and
-// it also holds between containers that share the folder.
 
 export interface InstanceClaim {
   /** For example `3f9a01c2`; stable across restarts. */
@@ -54,19 +52,12 @@ export function claimInstance({ dataFolder, role, configuredId }: InstanceOption
   );
 }
 
-const SQLITE_BUSY = 5;
-
 /** Null when another process has it. */
 function takeLock(path: string): Omit<InstanceClaim, 'id'> | null {
-  let database: DatabaseSync | null = null;
   try {
-    database = new DatabaseSync(path, { timeout: 0 });
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    const held = database;
-    return { isExclusive: true, release: () => held.isOpen && held.close() };
+    const lock = takeFileLock(path);
+    return lock && { isExclusive: true, release: lock.release };
   } catch (error) {
-    if (database?.isOpen) database.close();
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return null;
     log('instance').warn(
       { path, error: (error as Error).message },
       'the data folder has no working file locks; dead group members will not be evicted',

@@ -135,6 +135,10 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
     });
   });
 
+  test('the start says how a second terminal finds a folder that is not the usual one', () => {
+    expect(up.out()).toContain(`  DATA_FOLDER=${dataFolder} ./ingot alerts tail `);
+  });
+
   test('health, metrics and the page answer', async () => {
     const [, url = ''] = await up.said(RUNS);
     const get = async (path: string) => {

@@ -111,7 +111,8 @@ async function runOnFolder({ context, config, screen }: UpRun): Promise<number> 
     const options = upOptions({ context, config: located, screen, progress, signal });
     const welcome = (httpUrl: string): readonly string[] => {
       writeStackFile(config.instance.dataFolder, { addresses: addressesOf(located), children });
-      return welcomeLines(located, { httpUrl, withPage: context.flags.dashboard });
+      const isUsualFolder = !context.flags.ephemeral && !isGiven(context, 'DATA_FOLDER');
+      return welcomeLines(located, { httpUrl, withPage: context.flags.dashboard, isUsualFolder });
     };
     return startUp({ ...surroundings, config: located }, { ...options, welcome }, result);
   };
