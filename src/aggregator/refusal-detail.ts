@@ -11,7 +11,7 @@ export interface RefusedTimes {
 export function refusalDetail(reason: ReadingRejectReason, times: RefusedTimes | null, settings: FoldSettings): string {
   switch (reason) {
     case 'undecodable':
-      return 'the value is not a SensorReading under a schema of the registry';
+      return 'the value is not a SensorReading under a schema of the registry, or has an id, a time or a number that no reading may have';
     case 'misrouted':
       return 'the key is not the device id, or hashes to another partition';
     case 'state_limit':

@@ -1,5 +1,5 @@
 import { murmur2, partitionOfHash } from '../core/murmur2.ts';
-import { hasValidOrigin } from '../core/reading.ts';
+import { hasValidOrigin, hasValidValues } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
 import type { AggregatorContext, DecodedReading } from './aggregator-ports.ts';
 
@@ -18,7 +18,7 @@ export function routedReading(
   if (reader.valueStart < 0) return UNDECODABLE;
   const decoded = context.decoder.decode(buffer, reader.valueStart, reader.valueEnd);
   if (decoded.kind !== 'value') return decoded;
-  if (!hasValidOrigin(decoded.value)) return UNDECODABLE;
+  if (!hasValidOrigin(decoded.value) || !hasValidValues(decoded.value)) return UNDECODABLE;
   if (keyStart < 0 || partitionOfHash(murmur2(buffer, keyStart, keyEnd), context.partitions) !== partition) return MISROUTED;
   return keyEquals(buffer, keyStart, keyEnd, decoded.value.deviceId) ? decoded : MISROUTED;
 }

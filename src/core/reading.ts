@@ -69,6 +69,22 @@ export function hasValidOrigin(reading: Reading): boolean {
   return DEVICE_ID_PATTERN.test(reading.deviceId) && Math.abs(reading.eventTime) <= DATE_MAGNITUDE_MAX_MS;
 }
 
+/**
+ * Whether every value is one that a sum can take. The bridge lets nothing larger pass, but anybody may write readings. The fields are named
+ * one by one because this is done for each reading, and a loop over names is several times slower; null counts as 0.
+ */
+export function hasValidValues(reading: Reading): boolean {
+  const { temperature, humidity, pressure, battery, voltage, current, power, co2, illuminance, metrics } = reading;
+  if (!isBounded(temperature) || !isBounded(humidity) || !isBounded(pressure) || !isBounded(battery) || !isBounded(voltage)) return false;
+  if (!isBounded(current) || !isBounded(power) || !isBounded(co2) || !isBounded(illuminance)) return false;
+  for (const name in metrics) if (!isBounded(metrics[name]!)) return false;
+  return true;
+}
+
+function isBounded(value: number | null): boolean {
+  return value === null || (value <= METRIC_MAGNITUDE_MAX && value >= -METRIC_MAGNITUDE_MAX);
+}
+
 /** The value of a metric in a reading; null when it has none. */
 export function metricValueOf(reading: Reading, metric: string): number | null {
   const common = unitOf(metric) === '' ? null : reading[metric as CommonMetricName];

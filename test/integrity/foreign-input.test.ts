@@ -67,6 +67,8 @@ async function cases(producer: ForeignProducer, prefix: string): Promise<Case[]>
     undecodable('a reading with a byte too many', Buffer.concat([good('u1'), Buffer.from([0])])),
     undecodable('a number that is none', good('u1', { temperature: Number.NaN })),
     undecodable('an infinite number', good('u1', { metrics: { torque: Number.POSITIVE_INFINITY } })),
+    undecodable('a number that no sum can take', good('u1', { pressure: 1.5e100 })),
+    undecodable('the same among the metrics', good('u1', { metrics: { torque: -1.7e308 } })),
     undecodable('six bytes that become 2^28 nulls', wireValue(bombId, Buffer.concat([Buffer.from([2, 0x61, 2, 2]), BOMB_COUNT]))),
     one('a clock that is ahead', 'future', { key: 'd7', value: good('d7', { eventTime: now + HOUR_MS }) }),
     one('a clock that is a year behind', 'ancient', { key: 'd7', value: good('d7', { eventTime: now - 365 * DAY_MS }) }),

@@ -2,6 +2,7 @@
 // numbers in the comments are the steps of that page. Where the product keeps sums and heaps, this keeps lists and scans them.
 
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
+import type { Reading } from '../../../src/core/reading.ts';
 import { type AlertPlace, type AlertState, expire, fireTimer, judge, newAlertState } from './alert-timeline.ts';
 import type { OracleRule, OracleSettings, OracleSetup, OracleStep, RecordStep } from './fold-steps.ts';
 import { byCodeUnit, commonMetricNames, metricValuesOf, unitOfRows } from './metric-values.ts';
@@ -291,8 +292,12 @@ export class FoldOracle implements FoldResult {
   }
 }
 
-function isReadable({ deviceId, eventTime }: { deviceId: string; eventTime: number }): boolean {
-  return /^[-A-Za-z0-9._:]{1,128}$/.test(deviceId) && !Number.isNaN(new Date(eventTime).getTime());
+function isReadable(reading: Reading): boolean {
+  const { deviceId, eventTime } = reading;
+  // A field and an entry of `metrics` may have one name: both must be bounded, although only one of them counts.
+  const values = [...Object.values(reading), ...Object.values(reading.metrics)].filter((value) => typeof value === 'number');
+  const isBounded = values.every((value) => Math.abs(value) <= 1e100);
+  return isBounded && /^[-A-Za-z0-9._:]{1,128}$/.test(deviceId) && !Number.isNaN(new Date(eventTime).getTime());
 }
 
 function byDeviceMetricPart(a: AggregateRow, b: AggregateRow): number {
