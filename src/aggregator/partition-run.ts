@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CompressedBatchError, CorruptBatchError } from '../core/batch-errors.ts';
 import { crc32c } from '../core/crc32c.ts';
 import { FOLD_VERSION } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
@@ -9,6 +8,7 @@ import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-por
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
+import { nextRecord } from './read-range.ts';
 import { type RefusedTimes, refusalDetail } from './refusal-detail.ts';
 import type { RestoredPartition } from './restore-partition.ts';
 import { routedReading } from './routed-reading.ts';
@@ -185,8 +185,9 @@ export class PartitionRun {
     const lastOffsetBefore = this.lastRecord.offset;
     const { recordsMax } = this.slicePace;
     const appendTimeMaxMs = Date.now() + APPEND_TIME_AHEAD_MAX_MS;
+    const at = { topic: this.context.topics.readings, partition: this.partition };
     reader.reset(fetched);
-    while (this.nextRecord()) {
+    while (nextRecord(reader, at)) {
       if (reader.timestampMs > appendTimeMaxMs) throw this.appendTimeAhead();
       for (let unknown = this.foldRecord(); unknown !== null; unknown = this.foldRecord()) {
         this.noteLastFolded();
@@ -204,18 +205,6 @@ export class PartitionRun {
     this.position = Math.max(this.position, reader.nextOffset);
     // Markers and aborted records tell nothing about the partition clock.
     if (this.lastRecord.offset !== lastOffsetBefore) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
-  }
-
-  private nextRecord(): boolean {
-    try {
-      return this.reader.next();
-    } catch (cause) {
-      const where = `${this.context.topics.readings}-${this.partition}`;
-      if (cause instanceof CompressedBatchError)
-        throw new IngotError('COMPRESSED_INPUT', `${where}: ${cause.message}. Produce without compression.`, { cause });
-      if (cause instanceof CorruptBatchError) throw new IngotError('CORRUPT_BATCH', `${where}: ${cause.message}.`, { cause });
-      throw cause;
-    }
   }
 
   /** Folds the record that the reader stands on. Returns null, or the id of a schema that has to be loaded first. */

@@ -2,15 +2,15 @@ import { setTimeout } from 'node:timers/promises';
 import { crc32c } from '../core/crc32c.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import { PartitionFold } from '../core/partition-fold.ts';
-import { RecordReader } from '../core/record-batch.ts';
+import type { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
-import type { FetchLoop, TopicPartition, Watermarks } from '../kafka/log-port.ts';
+import type { TopicPartition, Watermarks } from '../kafka/log-port.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import { decodeProgress, decodeSettings, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
-import { routedReading } from './routed-reading.ts';
+import { type RangeVerdict, readRange } from './read-range.ts';
+import { type RoutedReading, routedReading } from './routed-reading.ts';
 import { decodeDeviceState } from './state-codec.ts';
 
-const RESTORE_DEADLINE_MS = 120_000;
 const LEADER_LAG_DEADLINE_MS = 10_000;
 const LEADER_LAG_POLL_MS = 250;
 
@@ -29,14 +29,16 @@ export async function readStoredState(context: AggregatorContext, partition: num
   let progress: Buffer | null = null;
   let settings: Buffer | null = null;
   const { logStartOffset } = await watermarksOf(context, topic, partition);
-  await readRange(context.restore, { topic, partition }, { from: logStartOffset, to: fenceOffset + 1 }, (reader) => {
+  const onRecord = (reader: RecordReader): null => {
     const key = reader.buffer.toString('utf8', reader.keyStart, reader.keyEnd);
     const value = reader.valueStart < 0 ? null : Buffer.from(reader.buffer.subarray(reader.valueStart, reader.valueEnd));
     if (key === PROGRESS_KEY) progress = value;
     else if (key === SETTINGS_KEY) settings = value;
     else if (value === null) devices.delete(key);
     else devices.set(key, value);
-  });
+    return null;
+  };
+  await readRange(context.restore, { topic, partition }, { from: logStartOffset, to: fenceOffset + 1, onRecord });
   return {
     progress: progress === null ? null : decodeProgress(progress),
     settings: settings === null ? null : decodeSettings(settings),
@@ -68,10 +70,11 @@ async function wasWritten(context: AggregatorContext, at: TopicPartition): Promi
   const { logStartOffset, highWatermark } = await watermarksOf(context, at.topic, at.partition);
   if (logStartOffset > 0) return true;
   let found = false;
-  await readRange(context.restore, at, { from: 0, to: highWatermark }, () => {
+  const onRecord = (): 'enough' => {
     found = true;
     return 'enough';
-  });
+  };
+  await readRange(context.restore, at, { from: 0, to: highWatermark, onRecord });
   return found;
 }
 
@@ -99,10 +102,12 @@ export async function checkedPosition(
   }
   if (lastFolded === null || lastFolded.offset < log.logStartOffset) return { from: nextOffset, lost: 0 };
   let found = '';
-  await readRange(context.restore, { topic, partition }, { from: lastFolded.offset, to: lastFolded.offset + 1 }, (reader) => {
+  const onRecord = (reader: RecordReader): null => {
     const crc = reader.valueStart < 0 ? 0 : crc32c(reader.buffer, reader.valueStart, reader.valueEnd);
     found = `${reader.offset} ${reader.timestampMs} ${crc}`;
-  });
+    return null;
+  };
+  await readRange(context.restore, { topic, partition }, { from: lastFolded.offset, to: lastFolded.offset + 1, onRecord });
   const expected = `${lastFolded.offset} ${lastFolded.appendTimeMs} ${lastFolded.crc}`;
   if (found !== expected) throw replaced(topic, partition, `the record at offset ${lastFolded.offset} is not the one that was folded`);
   return { from: nextOffset, lost: 0 };
@@ -126,18 +131,22 @@ export async function restoreIdentities(
   const topic = context.topics.readings;
   const { logStartOffset } = await watermarksOf(context, topic, partition);
   const from = Math.max(logStartOffset, position - fold.settings.duplicateOffsets);
-  const unknown = new Set<number>();
-  for (;;) {
-    await readRange(context.restore, { topic, partition }, { from, to: position }, (reader) => {
-      const routed = routedReading(reader, context, partition);
-      if (routed.kind === 'value') fold.restoreIdentity(routed.value.identity, reader.offset, reader.timestampMs);
-      else if (routed.kind === 'unknown_schema') unknown.add(routed.schemaId);
-    });
-    if (unknown.size === 0) return;
-    // Entering an identity again at the same offset changes nothing, so the range is simply read once more with the schemas at hand.
-    for (const schemaId of unknown) await context.decoder.load(schemaId);
-    unknown.clear();
-  }
+  const enter = (reader: RecordReader, routed: RoutedReading): void => {
+    if (routed.kind === 'value') fold.restoreIdentity(routed.value.identity, reader.offset, reader.timestampMs);
+  };
+  const onRecord = (reader: RecordReader): RangeVerdict => {
+    const routed = routedReading(reader, context, partition);
+    if (routed.kind === 'unknown_schema') return withSchema(reader, routed.schemaId);
+    enter(reader, routed);
+    return null;
+  };
+  // Loaded where it is met: the decoder keeps so many schemas and no more, and a range may have been written under more than that.
+  const withSchema = async (reader: RecordReader, schemaId: number): Promise<null> => {
+    await context.decoder.load(schemaId);
+    enter(reader, routedReading(reader, context, partition));
+    return null;
+  };
+  await readRange(context.restore, { topic, partition }, { from, to: position, onRecord });
 }
 
 async function watermarksOf(context: AggregatorContext, topic: string, partition: number): Promise<Watermarks> {
@@ -153,35 +162,6 @@ async function watermarksReaching(context: AggregatorContext, partition: number,
     const log = await watermarksOf(context, context.topics.readings, partition);
     if (log.highWatermark >= offset || performance.now() > deadlineMs) return log;
     await setTimeout(LEADER_LAG_POLL_MS);
-  }
-}
-
-/** Reads the visible records of [from, to). The end is a position, so it is reached over aborted and removed records too. */
-async function readRange(
-  loop: FetchLoop,
-  at: TopicPartition,
-  range: { from: number; to: number },
-  onRecord: (reader: RecordReader) => undefined | 'enough',
-): Promise<void> {
-  if (range.from >= range.to) return;
-  const deadlineMs = performance.now() + RESTORE_DEADLINE_MS;
-  const cursor = loop.open(at, range.from);
-  const reader = new RecordReader();
-  try {
-    let position = range.from;
-    while (position < range.to) {
-      if (performance.now() > deadlineMs) {
-        throw new IngotError(
-          'RESTORE_TIMEOUT',
-          `${at.topic}-${at.partition} was read up to ${position}, not to ${range.to}, within ${RESTORE_DEADLINE_MS} ms. A hanging transaction may hold its end back.`,
-        );
-      }
-      reader.reset(await cursor.next());
-      while (reader.next()) if (reader.offset < range.to && onRecord(reader) === 'enough') return;
-      position = reader.nextOffset;
-    }
-  } finally {
-    cursor.close();
   }
 }
 

@@ -236,6 +236,9 @@ export function decodeReading(value: Buffer): Reading | null {
   }
 }
 
+/** As few as make a range of records hold more: the real decoder keeps a limited number too. */
+const SCHEMAS_KNOWN_MAX = 2;
+
 function jsonDecoder(load: (schemaId: number) => Promise<void>): ReadingDecoder {
   const known = new Set<number>();
   return {
@@ -247,6 +250,7 @@ function jsonDecoder(load: (schemaId: number) => Promise<void>): ReadingDecoder 
     },
     async load(schemaId) {
       await load(schemaId);
+      if (known.size >= SCHEMAS_KNOWN_MAX) known.delete(known.values().next().value!);
       known.add(schemaId);
     },
   };
