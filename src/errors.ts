@@ -145,6 +145,12 @@ export const ERROR_KINDS = {
     meaning:
       "A schema is not in the registry and may not be added on the fly. Run 'ingot schemas register', or set SCHEMA_AUTO_REGISTER=true.",
   },
+  SCHEMA_UNKNOWN: {
+    canRetry: true,
+    exitCode: 3,
+    meaning:
+      'The registry has no schema with the id in front of a record. It is asked again for SCHEMA_UNKNOWN_PATIENCE, as it may be starting; then the record is undecodable.',
+  },
   // kafka, continued
   TRANSACTION_IN_DOUBT: {
     canRetry: true,

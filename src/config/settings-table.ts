@@ -9,6 +9,7 @@ import {
   numberSetting,
   optional,
   pathSetting,
+  pemFileSetting,
   type Setting,
   secretSetting,
   textSetting,
@@ -31,6 +32,12 @@ export const SETTINGS = {
     }),
     username: optional(textSetting('MQTT_USERNAME', { default: '', help: 'User name at the MQTT broker.' })),
     password: secretSetting('MQTT_PASSWORD', { help: 'Password at the MQTT broker.' }),
+    caFile: pemFileSetting('MQTT_TLS_CA_FILE', {
+      block: 'CERTIFICATE',
+      help: 'CAs that the certificate of the MQTT broker may be signed by, instead of the usual ones. For mqtts:// and wss://.',
+    }),
+    certFile: pemFileSetting('MQTT_TLS_CERT_FILE', { block: 'CERTIFICATE', help: 'Our certificate, for an MQTT broker that asks for one.' }),
+    keyFile: pemFileSetting('MQTT_TLS_KEY_FILE', { block: 'PRIVATE KEY', help: 'The key of MQTT_TLS_CERT_FILE.' }),
     topics: listSetting('MQTT_TOPICS', {
       default: 'devices/+/telemetry',
       item: /^[^\p{Cc},]{1,1024}$/u,
@@ -78,6 +85,12 @@ export const SETTINGS = {
       }),
     ),
     ssl: booleanSetting('KAFKA_SSL', { default: 'false', help: 'Talk TLS to the brokers; their certificates are verified.' }),
+    caFile: pemFileSetting('KAFKA_SSL_CA_FILE', {
+      block: 'CERTIFICATE',
+      help: 'CAs that the certificates of the brokers may be signed by, instead of the usual ones. Needs KAFKA_SSL.',
+    }),
+    certFile: pemFileSetting('KAFKA_SSL_CERT_FILE', { block: 'CERTIFICATE', help: 'Our certificate, for brokers that ask for one.' }),
+    keyFile: pemFileSetting('KAFKA_SSL_KEY_FILE', { block: 'PRIVATE KEY', help: 'The key of KAFKA_SSL_CERT_FILE.' }),
     saslMechanism: optional(
       choiceSetting('KAFKA_SASL_MECHANISM', {
         choices: ['plain', 'scram-sha-256', 'scram-sha-512'],
@@ -128,9 +141,21 @@ export const SETTINGS = {
       allowed: 'user:password',
       help: 'Basic authentication at the registry.',
     }),
+    caFile: pemFileSetting('SCHEMA_REGISTRY_CA_FILE', {
+      block: 'CERTIFICATE',
+      help: 'CAs that the certificate of the registry may be signed by, instead of the usual ones. For https://.',
+    }),
+    certFile: pemFileSetting('SCHEMA_REGISTRY_CERT_FILE', { block: 'CERTIFICATE', help: 'Our certificate, for a registry that asks for one.' }),
+    keyFile: pemFileSetting('SCHEMA_REGISTRY_KEY_FILE', { block: 'PRIVATE KEY', help: 'The key of SCHEMA_REGISTRY_CERT_FILE.' }),
     autoRegister: booleanSetting('SCHEMA_AUTO_REGISTER', {
       default: 'false',
       help: 'Register our schemas at the start. Without it they must be there: `ingot schemas register`.',
+    }),
+    unknownPatienceMs: durationSetting('SCHEMA_UNKNOWN_PATIENCE', {
+      default: '30s',
+      min: '0ms',
+      max: '10m',
+      help: 'For so long the registry is asked again for a schema id that it does not know, before its records are undecodable: a registry that is starting knows none.',
     }),
   },
   bridge: {
@@ -168,6 +193,24 @@ export const SETTINGS = {
       min: 16,
       max: 16 * 1024 ** 2,
       help: 'A longer MQTT payload is a dead letter (its first 4 KiB and a hash are kept).',
+    }),
+    deviceRateLimit: numberSetting('DEVICE_RATE_LIMIT', {
+      default: '0',
+      min: 0,
+      max: 1_000_000,
+      help: 'Messages per second that one device may send for long. What is above is acknowledged, counted as shed, and gone. 0: no limit.',
+    }),
+    deviceRateBurst: integerSetting('DEVICE_RATE_BURST', {
+      default: '10',
+      min: 1,
+      max: 1_000_000,
+      help: 'Messages that a device may send at once after it was quiet, when DEVICE_RATE_LIMIT is set.',
+    }),
+    devicesMax: integerSetting('DEVICE_COUNT_MAX', {
+      default: '0',
+      min: 0,
+      max: 10_000_000,
+      help: 'Devices that one bridge takes. Messages of further ones are dead letters (`device_limit`) until one was silent for a day or two. 0: no limit.',
     }),
   },
   window: {

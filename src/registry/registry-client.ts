@@ -41,6 +41,10 @@ export interface RegistryOptions {
 }
 
 const REQUEST_TIMEOUT_MS = 5_000;
+/** After its signal the library reports by itself what it can. */
+const ABORT_MARGIN_MS = 250;
+/** Of what is no answer of a registry, a proxy's page for instance, this much is shown. */
+const SHOWN_TEXT_MAX = 200;
 
 interface ApiResponse {
   data(): unknown;
@@ -70,9 +74,11 @@ export function createSchemaRegistry({ url, auth, requestTimeoutMs = REQUEST_TIM
     ...(auth === undefined ? {} : { auth: credentials(auth) }),
   });
   const call = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
-    const response = await method({ ...parameters, signal: AbortSignal.timeout(requestTimeoutMs) }).catch((error: unknown) => {
-      throw toIngotError(error, url);
-    });
+    const response = await answerOf(method({ ...parameters, signal: AbortSignal.timeout(requestTimeoutMs) }), requestTimeoutMs).catch(
+      (error: unknown) => {
+        throw toIngotError(error, url);
+      },
+    );
     return response.data();
   };
   const must = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
@@ -117,6 +123,17 @@ function credentials(auth: string): { username: string; password: string } {
   return { username: auth.slice(0, colon), password: auth.slice(colon + 1) };
 }
 
+/** The library never settles when a connection ends in the middle of an answer, its own signal or not. */
+async function answerOf(asked: Promise<ApiResponse>, timeoutMs: number): Promise<ApiResponse> {
+  const { promise: expired, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('its answer did not come to its end')), timeoutMs + ABORT_MARGIN_MS);
+  try {
+    return await Promise.race([asked, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Status 404. Thrown and caught inside this file. */
 class NotFound extends Error {}
 
@@ -125,12 +142,27 @@ const NO_ANSWER = 400;
 
 function toIngotError(error: unknown, url: string): Error {
   const status = error instanceof Error && 'status' in error ? Number(error.status) : Number.NaN;
-  const said = error instanceof Error ? error.message.replace(/^ingot - /, '') : String(error);
+  const said = error instanceof Error ? saidBy(error.message) : String(error);
   if (status === 404) return new NotFound(said);
   if (status === 409) return new IngotError('SCHEMA_INCOMPATIBLE', said, { cause: error });
   if (status === NO_ANSWER || status === 408 || status === 429 || status >= 500 || Number.isNaN(status))
     return unreachable(url, said, error);
   return new IngotError('REGISTRY_REFUSED', `The Schema Registry at ${url} refused a request: ${said}`, { cause: error });
+}
+
+/**
+ * In words what the library's message says. Without a `message` in the answer it is `Error, status 503: ` and the answer, where an object
+ * is `[object Object]`; when no answer came it is status 400 and the error of the connection.
+ */
+function saidBy(message: string): string {
+  const text = message.replace(/^ingot - /, '');
+  const parts = /^Error, status (\d+)(?:: (.*))?$/s.exec(text);
+  if (parts === null) return text;
+  const [, status = '', detail = ''] = parts;
+  if (detail === 'The operation was aborted') return 'no answer in time';
+  if (Number(status) === NO_ANSWER && /^[a-z ]*E[A-Z]{3,}|^socket |^Client network socket|certificate/.test(detail)) return detail;
+  const shown = detail === '[object Object]' ? '' : detail.replaceAll(/\s+/g, ' ').slice(0, SHOWN_TEXT_MAX);
+  return `HTTP status ${status}${shown === '' ? '' : `: ${shown}`}`;
 }
 
 function unreachable(url: string, why: string, cause?: unknown): IngotError {

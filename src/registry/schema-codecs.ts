@@ -31,6 +31,8 @@ interface StartOptions {
   readonly deadlineMs?: number;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
+  /** Of decoders: for so long the registry is asked again for an id that it does not know. Default 0. */
+  readonly unknownPatienceMs?: number;
 }
 
 export interface SchemaCodecsOptions extends Omit<StartOptions, 'autoRegister'> {
@@ -66,7 +68,8 @@ export function startSchemaCodecs(start: Start): SchemaCodecs {
       const schemaId = await startingId(subjectSchema(schema, start.topicPrefix), start);
       return createEncoder({ schemaId, type: parseAvroType(schema.text) });
     },
-    openDecoder: (schema) => createValueDecoder({ readerType: parseAvroType(schema.text), registry, store }),
+    openDecoder: (schema) =>
+      createValueDecoder({ readerType: parseAvroType(schema.text), registry, store, unknownPatienceMs: start.unknownPatienceMs }),
   };
 }
 
@@ -79,9 +82,12 @@ async function startingId(target: SubjectSchema, start: Start): Promise<number> 
       await store.keepId(target.subject, target.schema.text, schemaId);
       return schemaId;
     } catch (error) {
-      if (!(error instanceof IngotError) || !error.canRetry) throw error;
+      if (!(error instanceof IngotError)) throw error;
       const known = store.idOf(target.subject, target.schema.text);
-      if (known !== null) {
+      // A registry that is starting has not read back yet what it gave us: it is asked again.
+      const isMissed = error.code === 'SCHEMA_NOT_REGISTERED' && known !== null;
+      if (!error.canRetry && !isMissed) throw error;
+      if (known !== null && !isMissed) {
         schemaIdTakenFromDisk({ subject: target.subject, schemaId: known, error: error.message });
         return known;
       }

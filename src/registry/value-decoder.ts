@@ -1,6 +1,8 @@
 import type avro from 'avsc';
 import { readSchemaId, WIRE_PREFIX_BYTES } from '../core/wire-format.ts';
+import { IngotError } from '../errors.ts';
 import { writerSchemaLoaded, writerSchemaRefused, writerSchemaUnavailable } from '../ops/registry-events.ts';
+import { AbsentSchemas } from './absent-schemas.ts';
 import { type AvroReader, createReader } from './avro-codec.ts';
 import { RefusedSchemaError } from './avro-guard.ts';
 import type { SchemaRegistry } from './registry-client.ts';
@@ -19,8 +21,9 @@ export interface ValueDecoder<Value> {
   /** Decodes the value in buffer[start, end). Never throws. */
   decode(buffer: Buffer, start: number, end: number): Decoded<Value>;
   /**
-   * Fetches a schema, once however many ask. Resolves also when the registry knows no such id or the schema is refused: then `decode`
-   * says undecodable. Rejects with IngotError `REGISTRY_UNREACHABLE` or `REGISTRY_REFUSED`: try again later.
+   * Fetches a schema, once however many ask. Resolves also when the schema is refused, or when the registry has said for long enough that
+   * it knows no such id: then `decode` says undecodable. Rejects with IngotError `SCHEMA_UNKNOWN` (the registry may be starting),
+   * `REGISTRY_UNREACHABLE` or `REGISTRY_REFUSED`: try again after a second or so.
    */
   load(schemaId: number): Promise<void>;
 }
@@ -42,18 +45,28 @@ export function createValueDecoder<Value>(options: {
   readerType: avro.Type;
   registry: Pick<SchemaRegistry, 'schemaOf'>;
   store: SchemaStore;
+  /** For so long the registry is asked again for an id that it does not know. Default 0: its first word is taken. */
+  unknownPatienceMs?: number | undefined;
 }): ValueDecoder<Value> {
   const readers = new Map<number, AvroReader<Value>>();
   const refused = new Map<number, Refused>();
   const loading = new Map<number, Promise<void>>();
+  const absent = new AbsentSchemas({ patienceMs: options.unknownPatienceMs ?? 0, now: () => performance.now() });
 
   const refuse = (schemaId: number, reason: string): void => {
     remember(refused, schemaId, { reason, untilMs: performance.now() + REFUSED_FOR_MS }, REFUSED_MAX);
     writerSchemaRefused({ schemaId, reason });
   };
   const fetchReader = async (schemaId: number): Promise<void> => {
-    const schema = await schemaText(schemaId, options);
-    if (schema === null) return refuse(schemaId, 'the registry has no schema with this id');
+    const schema = await schemaText(schemaId, options).catch((error: unknown) => {
+      absent.registryFailed();
+      throw error;
+    });
+    if (schema === null) {
+      if (!absent.isFinal(schemaId)) throw unknownYet(schemaId);
+      return refuse(schemaId, 'the registry has no schema with this id');
+    }
+    absent.found(schemaId);
     try {
       const reader = createReader<Value>({ writerText: schema.text, readerType: options.readerType });
       remember(readers, schemaId, reader, READERS_MAX);
@@ -87,6 +100,12 @@ export function createValueDecoder<Value>(options: {
       return load;
     },
   };
+}
+
+function unknownYet(schemaId: number): IngotError {
+  const error = new IngotError('SCHEMA_UNKNOWN', `The Schema Registry says that it has no schema with the id ${schemaId}.`);
+  writerSchemaUnavailable({ schemaId, error: error.message });
+  return error;
 }
 
 function unknownOrRefused(refused: ReadonlyMap<number, Refused>, schemaId: number): Decoded<never> {

@@ -34,6 +34,30 @@ describe('what is no registry', () => {
     await expect(registry.schemaOf(1)).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE', canRetry: true });
   });
 
+  it.each([
+    [503, '<h1>Bad\n  gateway</h1>', 'HTTP status 503: <h1>Bad gateway</h1>'],
+    [500, '{"error_code":50001}', 'HTTP status 500'],
+    [500, '{"error_code":50001,"message":"no leader"}', 'no leader'],
+    [403, '{"detail":"x"}', 'HTTP status 403'],
+  ])('status %i with %s is said as: %s', async (status, body, said) => {
+    const type = body.startsWith('{') ? 'application/json' : 'text/html';
+    const server = createServer((_, response) => response.writeHead(status, { 'content-type': type }).end(body));
+    const registry = createSchemaRegistry({ url: await listening(server) });
+    await expect(registry.subjects()).rejects.toThrow(new RegExp(`: ${said}\\.?( |$)`));
+  });
+
+  it('an answer that breaks off, or never ends, is none', async () => {
+    const isCut = [true, false];
+    for (const cut of isCut) {
+      const server = createServer((request, response) => {
+        response.writeHead(200, { 'content-length': 100 }).write('[', () => cut && request.socket.destroy());
+      });
+      const registry = createSchemaRegistry({ url: await listening(server), requestTimeoutMs: 100 });
+      await expect(registry.subjects()).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
+      server.closeAllConnections();
+    }
+  });
+
   it('a path that the registry does not have is no answer either', async () => {
     const registry = createSchemaRegistry({ url: `${stack().registryUrl}/elsewhere` });
     await expect(registry.schemaOf(1)).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
@@ -50,7 +74,10 @@ describe('what is no registry', () => {
     const registry = createSchemaRegistry({ url, requestTimeoutMs: 100 });
     await expect(registry.subjects()).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
     const closed = createSchemaRegistry({ url: 'http://127.0.0.1:1' });
-    await expect(closed.subjects()).rejects.toThrow(/SCHEMA_REGISTRY_URL/);
+    await expect(closed.subjects()).rejects.toThrow(
+      'The Schema Registry at http://127.0.0.1:1 does not answer: connect ECONNREFUSED 127.0.0.1:1. Check SCHEMA_REGISTRY_URL.',
+    );
+    await expect(registry.subjects()).rejects.toThrow('does not answer: no answer in time.');
   });
 
   it('user and password are sent', async () => {

@@ -21,7 +21,7 @@ export interface TestPipelineOptions {
 }
 
 /** Windows that close within a few seconds, so that a test ends soon. */
-const SHORT_WINDOWS = { WINDOW_SIZE: '5s', WINDOW_GRACE: '1s', WINDOW_IDLE: '2s' };
+const SHORT_WINDOWS = { WINDOW_SIZE: '5s', WINDOW_GRACE: '1s', WINDOW_IDLE: '2s', SCHEMA_UNKNOWN_PATIENCE: '2s' };
 const SETTLE_POLL_MS = 500;
 
 export class TestPipeline {

@@ -48,6 +48,18 @@ describe('the decoder', () => {
     }
   });
 
+  it('asks again for an id that a starting registry does not know yet, and takes its records when it does', async () => {
+    const subject = createValueDecoder<{ deviceId: string }>({ readerType, registry, store: NO_SCHEMA_STORE, unknownPatienceMs: 30_000 });
+    const bytes = encoded(9);
+    for (let answer = 0; answer < 5; answer++) {
+      await expect(subject.load(9)).rejects.toMatchObject({ code: 'SCHEMA_UNKNOWN', canRetry: true });
+      expect(subject.decode(bytes, 0, bytes.length)).toEqual({ kind: 'unknown_schema', schemaId: 9 });
+    }
+    registry.put(9, READING_SCHEMA.text);
+    await subject.load(9);
+    expect(subject.decode(bytes, 0, bytes.length).kind).toBe('value');
+  });
+
   it('rejects while the registry is away, and goes on when it is back', async () => {
     const subject = decoder();
     const bytes = encoded(7);

@@ -114,6 +114,19 @@ describe('the start', () => {
     await waiting;
   });
 
+  it('waits for a registry that has not read back yet what it gave at the last start', async () => {
+    await (await start({ autoRegister: true })).openEncoder(READING_SCHEMA);
+    const before = registry;
+    registry = memoryRegistry();
+    await expect((await start({ autoRegister: false, deadlineMs: 300 })).openEncoder(READING_SCHEMA)).rejects.toMatchObject({
+      code: 'SCHEMA_NOT_REGISTERED',
+    });
+    const waiting = (await start({ autoRegister: false, deadlineMs: 20_000 })).openEncoder(READING_SCHEMA);
+    await registry.setCompatibility('t.readings-value', 'BACKWARD_TRANSITIVE');
+    await registry.register('t.readings-value', (await before.version('t.readings-value', 'latest'))!.text);
+    await waiting;
+  });
+
   it('stops waiting when it is told to', async () => {
     registry.isAway = true;
     const controller = new AbortController();

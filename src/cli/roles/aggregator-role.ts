@@ -65,6 +65,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
     registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: config.registry.autoRegister },
     topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-aggregator.json'),
+    unknownPatienceMs: config.registry.unknownPatienceMs,
   });
   const aggregates = await codecs.openEncoder(AGGREGATE_SCHEMA);
   const alerts = await codecs.openEncoder(ALERT_SCHEMA);

@@ -42,6 +42,7 @@ export async function startDashboardRole(surroundings: RoleSurroundings, { ledge
     registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: false },
     topicPrefix: config.kafka.topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-dashboard.json'),
+    unknownPatienceMs: config.registry.unknownPatienceMs,
   });
   const model = new ReadModel({ ...DEFAULT_LIMITS, silentAfterMs: Math.max(config.window.idleMs, SILENT_AFTER_MIN_MS) });
   const log = connectLog(config, `${config.kafka.clientId}-dashboard-${instance.id}`);

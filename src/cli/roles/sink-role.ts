@@ -82,6 +82,7 @@ async function constructSink({ config, instance, health, database, log, acceptLo
     registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: false },
     topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-sink.json'),
+    unknownPatienceMs: config.registry.unknownPatienceMs,
   });
   const admin = log.admin();
   await requireTopics(admin, topicPrefix);
