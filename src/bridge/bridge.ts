@@ -6,6 +6,7 @@ import type { Delivery, DeliverySource } from '../mqtt/delivery-port.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
 import { type Batch, Batcher, type BatchLimits, type InTransit, type OutgoingRecord } from './batcher.ts';
 import { deadLetterOf, type Rejection } from './dead-letter.ts';
+import type { DeviceLimits } from './device-limits.ts';
 import { DeviceRoutes } from './device-routes.ts';
 import { produceAll } from './produce-all.ts';
 import type { ReadingEncoder } from './reading-port.ts';
@@ -20,6 +21,8 @@ export interface BridgeOptions {
   readonly partitions: number;
   readonly batch: BatchLimits;
   readonly maxPayloadBytes: number;
+  /** Null when the operator has set none. */
+  readonly limits?: DeviceLimits | null;
   readonly events: BridgeEvents;
 }
 
@@ -74,14 +77,34 @@ export class Bridge {
       delivery.ack();
       return;
     }
+    if (this.#options.limits && this.#isBeyondLimits(this.#options.limits, delivery)) return;
     const outcome = decodeReading(delivery, this.#options.maxPayloadBytes);
     if (outcome.kind === 'rejected') {
-      events.messageRejected(outcome.reason, outcome.detail);
-      this.#batcher.add(this.#deadLetterRecord({ delivery, rejection: outcome }, outcome));
+      this.#reject(delivery, outcome);
       return;
     }
     if (outcome.ignoredFields > 0) events.fieldsIgnored(outcome.ignoredFields);
     this.#batcher.add(this.#readingRecord({ delivery, rejection: null }, outcome.reading));
+  }
+
+  #reject(delivery: Delivery, rejection: Rejection): void {
+    this.#options.events.messageRejected(rejection.reason, rejection.detail);
+    this.#batcher.add(this.#deadLetterRecord({ delivery, rejection }, rejection));
+  }
+
+  /** True when a limit has decided what becomes of the message. */
+  #isBeyondLimits(limits: DeviceLimits, delivery: Delivery): boolean {
+    const verdict = limits.judge(delivery.topic, delivery.receivedAt);
+    if (verdict === 'pass') return false;
+    if (verdict === 'shed') {
+      this.#options.events.messageShed(delivery.topic);
+      delivery.ack();
+      return true;
+    }
+    const topic = parseDeviceTopic(delivery.topic);
+    const detail = 'this bridge has as many devices as DEVICE_COUNT_MAX allows';
+    this.#reject(delivery, { reason: 'device_limit', detail, deviceId: topic.ok ? topic.deviceId : null });
+    return true;
   }
 
   async #produceBatches(): Promise<void> {

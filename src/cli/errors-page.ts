@@ -23,6 +23,8 @@ const BRIDGE_REASONS: Readonly<Record<BridgeRejectReason, string>> = {
   metric_out_of_range: 'A common metric is outside of what a sensor can plausibly say.',
   no_metrics: 'The payload has neither a metric nor a status.',
   record_too_large: 'Kafka refused the record as too large (max.message.bytes of the topic).',
+  device_limit:
+    'The bridge has as many devices as DEVICE_COUNT_MAX allows, and this one was not among them. Raise it, or look for a publisher that invents ids.',
 };
 
 const READING_REASONS: Readonly<Record<ReadingRejectReason, string>> = {

@@ -19,6 +19,7 @@ export const BRIDGE_REJECT_REASONS = [
   'metric_out_of_range',
   'no_metrics',
   'record_too_large',
+  'device_limit',
 ] as const;
 export type BridgeRejectReason = (typeof BRIDGE_REJECT_REASONS)[number];
 

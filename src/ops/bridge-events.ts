@@ -73,6 +73,15 @@ new Counter({
   },
 });
 new Counter({
+  name: `${METRIC_PREFIX}bridge_messages_shed_total`,
+  help: 'Messages above DEVICE_RATE_LIMIT: acknowledged and not taken.',
+  registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    this.inc(sum((bridge) => bridge.ledger().shed));
+  },
+});
+new Counter({
   name: `${METRIC_PREFIX}bridge_messages_unprotected_total`,
   help: 'Messages received at QoS 0: the MQTT broker may lose them.',
   registers: [metricsRegistry],
@@ -97,12 +106,15 @@ const messagesRejectedTotal = new Counter({
   registers: [metricsRegistry],
 });
 
+const SHED_TOLD_EVERY_MS = 60_000;
+
 /** What can be observed of one bridge: one function per event. */
 export class BridgeEvents {
   readonly #log = log('bridge');
   readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0 };
   unprotected = 0;
   ignoredFields = 0;
+  #shedToldAtMs = Number.NEGATIVE_INFINITY;
 
   readonly #mqtt: Dependency | undefined;
   readonly #kafka: Dependency | undefined;
@@ -128,6 +140,16 @@ export class BridgeEvents {
   retainedIgnored(): void {
     this.#counts.ignored++;
     this.#counts.inFlight--;
+  }
+
+  /** Told at most once a minute: a flood of messages must not become a flood of log lines. */
+  messageShed(mqttTopic: string): void {
+    this.#counts.shed++;
+    this.#counts.inFlight--;
+    const nowMs = performance.now();
+    if (nowMs < this.#shedToldAtMs + SHED_TOLD_EVERY_MS) return;
+    this.#shedToldAtMs = nowMs;
+    this.#log.warn({ mqttTopic, shed: this.#counts.shed }, 'a device sends more than DEVICE_RATE_LIMIT allows: its messages are shed');
   }
 
   fieldsIgnored(count: number): void {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bridge } from '../../bridge/bridge.ts';
+import { deviceLimits } from '../../bridge/device-limits.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { MqttSource } from '../../mqtt/mqtt-source.ts';
@@ -62,6 +63,11 @@ export async function startBridgeRole(
       partitions,
       batch: { records: config.bridge.batchRecords, bytes: config.bridge.batchBytes, lingerMs: config.bridge.lingerMs },
       maxPayloadBytes: config.bridge.maxPayloadBytes,
+      limits: deviceLimits({
+        rateMax: config.bridge.deviceRateLimit,
+        burst: config.bridge.deviceRateBurst,
+        devicesMax: config.bridge.devicesMax,
+      }),
       events,
     });
     await bridge.start(ended.reject);

@@ -12,15 +12,16 @@ it('keeps the ledger balanced through every fate of a message, and shows it as m
     down: (reason: string) => reports.push(`${name} down: ${reason}`),
   });
   const events = new BridgeEvents({ mqtt: dependency('mqtt'), kafka: dependency('kafka') });
-  for (const qos of [0, 1, 1, 1] as const) events.messageReceived(qos);
+  for (const qos of [0, 1, 1, 1, 1] as const) events.messageReceived(qos);
   events.retainedIgnored();
+  events.messageShed('devices/d1/telemetry');
   events.messageRejected('invalid_json', 'detail');
   events.deadLetterProduced('invalid_json');
   events.readingProduced();
   events.fieldsIgnored(3);
-  expect(events.ledger()).toEqual({ received: 4, produced: 1, deadLettered: 1, ignored: 1, shed: 0, inFlight: 1 });
+  expect(events.ledger()).toEqual({ received: 5, produced: 1, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1 });
   expect(isBalanced(events.ledger())).toBe(true);
-  expect(isBalanced({ ...events.ledger(), received: 5 })).toBe(false);
+  expect(isBalanced({ ...events.ledger(), received: 6 })).toBe(false);
 
   events.mqttConnected(5, true);
   events.mqttLost(1);
@@ -35,7 +36,8 @@ it('keeps the ledger balanced through every fate of a message, and shows it as m
 
   const shown = await metricsRegistry.metrics();
   for (const line of [
-    'ingot_bridge_messages_received_total{dialect="native"} 4',
+    'ingot_bridge_messages_received_total{dialect="native"} 5',
+    'ingot_bridge_messages_shed_total 1',
     'ingot_bridge_messages_rejected_total{reason="invalid_json"} 1',
     'ingot_bridge_inflight_messages 1',
     'ingot_bridge_messages_ignored_total 1',

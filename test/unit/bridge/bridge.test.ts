@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Bridge, type BridgeOptions } from '../../../src/bridge/bridge.ts';
+import { DeviceLimits } from '../../../src/bridge/device-limits.ts';
 import { partitionForKey } from '../../../src/core/murmur2.ts';
 import type { Reading } from '../../../src/core/reading.ts';
 import { IngotError } from '../../../src/errors.ts';
@@ -120,6 +121,29 @@ describe('batches', () => {
       expect(record.partition).toBe(partitionForKey(Buffer.from(record.key!), PARTITIONS));
       expect((JSON.parse(record.value.toString()) as Reading).deviceId).toBe(record.key);
     }
+  });
+});
+
+describe('limits on devices', () => {
+  it('acknowledge what is too fast, and count it as shed', async () => {
+    const { source, lane, events } = await rig({ limits: new DeviceLimits({ rateMax: 1, burst: 3, devicesMax: 0 }) });
+    for (let seq = 1; seq <= 10; seq++) source.deliver(message(seq));
+    source.deliver(message(11), { topic: 'devices/d2/telemetry' });
+    await waitUntil(() => source.acknowledged === 11, 'the acknowledgements');
+    expect(sequences(lane)).toEqual([1, 2, 3, 11]);
+    expect(events.ledger()).toEqual({ received: 11, produced: 4, deadLettered: 0, ignored: 0, shed: 7, inFlight: 0 });
+    expect(isBalanced(events.ledger())).toBe(true);
+  });
+
+  it('make dead letters of the readings of one device too many', async () => {
+    const { source, lane, events } = await rig({ limits: new DeviceLimits({ rateMax: 0, burst: 1, devicesMax: 1 }) });
+    source.deliver(message(1));
+    source.deliver(message(2), { topic: 'devices/d2/telemetry' });
+    source.deliver(message(3));
+    await waitUntil(() => source.acknowledged === 3, 'the acknowledgements');
+    const letters = lane.records.filter((record) => record.topic === 'mqtt.dlq');
+    expect(letters).toMatchObject([{ key: 'd2', value: Buffer.from(message(2)), headers: { 'failure-reason': 'device_limit' } }]);
+    expect(events.ledger()).toEqual({ received: 3, produced: 2, deadLettered: 1, ignored: 0, shed: 0, inFlight: 0 });
   });
 });
 
