@@ -3,6 +3,7 @@ import { crc32c } from '../core/crc32c.ts';
 import { FOLD_VERSION } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordReader } from '../core/record-batch.ts';
+import { attemptOf, firstAppendTimeOf } from '../core/replay-headers.ts';
 import { IngotError } from '../errors.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
@@ -214,9 +215,11 @@ export class PartitionRun {
     if (routed.kind === 'unknown_schema') return routed.schemaId;
     if (routed.kind === 'value') {
       if (this.oldestReceivedAtMs === null) this.oldestReceivedAtMs = routed.value.receivedAt;
-      const outcome = fold.reading(reader.offset, reader.timestampMs, routed.value);
+      const { timestampMs } = reader;
+      const firstAppendTimeMs = reader.hasHeaders ? firstAppendTimeOf(reader.headers(), timestampMs) : timestampMs;
+      const outcome = fold.reading(reader.offset, timestampMs, routed.value, firstAppendTimeMs);
       if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') {
-        this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: reader.timestampMs });
+        this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: timestampMs, firstAppendTimeMs });
       }
     } else {
       fold.reject(reader.offset, reader.timestampMs, routed.kind);
@@ -241,7 +244,9 @@ export class PartitionRun {
     const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd);
     const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd);
     const detail = refusalDetail(reason, times, this.fold.settings);
-    this.writer.deadLetter({ offset, reason, detail, key, value });
+    const headers = this.reader.headers();
+    const firstAppendTimeMs = firstAppendTimeOf(headers, this.reader.timestampMs);
+    this.writer.deadLetter({ offset, reason, detail, key, value, firstAppendTimeMs, attempt: attemptOf(headers) });
   }
 
   /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */

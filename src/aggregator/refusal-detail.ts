@@ -5,6 +5,8 @@ import type { ReadingRejectReason } from '../core/outcome.ts';
 export interface RefusedTimes {
   readonly eventTimeMs: number;
   readonly appendTimeMs: number;
+  /** The append time, unless this is a replayed dead letter. */
+  readonly firstAppendTimeMs: number;
 }
 
 /** Why exactly a reading was refused, in one sentence for the dead letter. `times` is null when there is no decoded reading. */
@@ -17,12 +19,16 @@ export function refusalDetail(reason: ReadingRejectReason, times: RefusedTimes |
     case 'state_limit':
       return `the partition already remembers ${settings.devicesPerPartitionMax} devices`;
     case 'future':
-      return times === null ? '' : `event time ${distance(times)} after the append time; ${settings.skewMs} ms are allowed`;
+      return times === null
+        ? ''
+        : `event time ${distance(times.eventTimeMs, times.appendTimeMs)} after the append time; ${settings.skewMs} ms are allowed`;
     case 'ancient':
-      return times === null ? '' : `event time ${distance(times)} before the append time; ${settings.pastLimitMs} ms are allowed`;
+      return times === null
+        ? ''
+        : `event time ${distance(times.eventTimeMs, times.firstAppendTimeMs)} before the append time; ${settings.pastLimitMs} ms are allowed`;
   }
 }
 
-function distance({ eventTimeMs, appendTimeMs }: RefusedTimes): string {
+function distance(eventTimeMs: number, appendTimeMs: number): string {
   return `${new Date(eventTimeMs).toISOString()} is ${Math.abs(eventTimeMs - appendTimeMs)} ms`;
 }

@@ -1,6 +1,7 @@
 import { murmur2, partitionOfHash } from '../core/murmur2.ts';
 import { hasValidOrigin, hasValidValues } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
+import { replayIdentityOf } from '../core/replay-headers.ts';
 import type { AggregatorContext, DecodedReading } from './aggregator-ports.ts';
 
 export type RoutedReading = DecodedReading | { readonly kind: 'misrouted' };
@@ -8,7 +9,7 @@ export type RoutedReading = DecodedReading | { readonly kind: 'misrouted' };
 const UNDECODABLE: RoutedReading = { kind: 'undecodable' };
 const MISROUTED: RoutedReading = { kind: 'misrouted' };
 
-/** The reading in the record that the reader stands on, if it can be decoded and belongs to this partition. */
+/** The reading in the record that the reader stands on, if it can be decoded and belongs to this partition, with the identity that counts. */
 export function routedReading(
   reader: RecordReader,
   context: Pick<AggregatorContext, 'decoder' | 'partitions'>,
@@ -20,7 +21,9 @@ export function routedReading(
   if (decoded.kind !== 'value') return decoded;
   if (!hasValidOrigin(decoded.value) || !hasValidValues(decoded.value)) return UNDECODABLE;
   if (keyStart < 0 || partitionOfHash(murmur2(buffer, keyStart, keyEnd), context.partitions) !== partition) return MISROUTED;
-  return keyEquals(buffer, keyStart, keyEnd, decoded.value.deviceId) ? decoded : MISROUTED;
+  if (!keyEquals(buffer, keyStart, keyEnd, decoded.value.deviceId)) return MISROUTED;
+  if (reader.hasHeaders) decoded.value.identity = replayIdentityOf(reader.headers()) ?? decoded.value.identity;
+  return decoded;
 }
 
 /** Compares the key with the device id without making a string of it. */

@@ -1,6 +1,7 @@
 import type { FoldOutput } from '../core/fold-output.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordsEncoder } from '../core/record-batch.ts';
+import { ATTEMPT_HEADER, FIRST_APPEND_TIME_HEADER } from '../core/replay-headers.ts';
 import type { EncodedRecords } from '../kafka/log-port.ts';
 import type { AggregatorTopics, RowEncoders } from './aggregator-ports.ts';
 import { encodeJson, type JournalEntry, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
@@ -54,6 +55,10 @@ export interface RefusedRecord {
   readonly detail: string;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
+  /** When it came into the log, before any replay: epoch ms. */
+  readonly firstAppendTimeMs: number;
+  /** How often it has been tried, 1 without a replay. */
+  readonly attempt: number;
 }
 
 /** Makes the records of one partition's transactions. `begin`, any number of `deadLetter`, then `finish`; and again. */
@@ -94,7 +99,8 @@ export class SliceWriter {
       ['failure-stage', 'aggregator'],
       ['failure-detail', refused.detail],
       ['timestamp', String(this.nowMs)],
-      ['attempt', '1'],
+      [ATTEMPT_HEADER, String(refused.attempt)],
+      [FIRST_APPEND_TIME_HEADER, String(refused.firstAppendTimeMs)],
       ['source-partition', String(this.partition)],
       ['source-offset', String(refused.offset)],
     ]);

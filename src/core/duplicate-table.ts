@@ -115,3 +115,8 @@ export class DuplicateTable {
     this.currentIndex = generation;
   }
 }
+
+/** A table for the last `offsetsKept` offsets; null when that is 0 and duplicates are not looked for. */
+export function duplicateTableOf(offsetsKept: number): DuplicateTable | null {
+  return offsetsKept > 0 ? new DuplicateTable(offsetsKept) : null;
+}

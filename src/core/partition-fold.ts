@@ -15,19 +15,20 @@ import {
 import { type AlertRule, isSameAlarm, unitsOfRules } from './alert-rule.ts';
 import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
 import { DueQueue } from './due-queue.ts';
-import { DuplicateTable } from './duplicate-table.ts';
+import { type DuplicateTable, duplicateTableOf } from './duplicate-table.ts';
 import { byDueTime, byDueTimeOfRow, byWindowEnd, compareText, type DuePart, type DueRow, type DueTimer } from './emission-order.ts';
 import { FoldOutbox, type FoldOutput } from './fold-output.ts';
 import { changesWindows, type FoldSettings, withRuleVersions } from './fold-settings.ts';
 import { hasMetric, OpenPart, partRows } from './open-part.ts';
 import type { ReadingOutcome } from './outcome.ts';
-
 import { metricValueOf, type Reading, unitOf } from './reading.ts';
 import { lastEndPassed, windowStartOf } from './tumbling-window.ts';
 import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
 
 // The fold of one partition: readings, ticks and changes of settings in, rows and alerts out. docs/FOLD.md is its specification, and the
 // numbers in the comments are its steps. No wall clock: the only time is in the records and in the ticks.
+
+type Refusal = 'future' | 'ancient' | 'duplicate' | 'state_limit';
 
 export interface PartitionFoldOptions {
   /** Of the readings: goes into alert ids and evidence. */
@@ -58,7 +59,7 @@ export class PartitionFold {
     this.uuid = options.uuid;
     this.currentSettings = options.settings;
     this.unitByRuleMetric = unitsOfRules(options.settings.rules);
-    this.duplicates = duplicateTable(options.settings);
+    this.duplicates = duplicateTableOf(options.settings.duplicateOffsets);
   }
 
   /** P: the partition clock, epoch ms; -1 before the first record. */
@@ -88,10 +89,10 @@ export class PartitionFold {
     return count;
   }
 
-  /** Folds one decodable and rightly routed reading. Offsets must grow. */
-  reading(offset: number, appendTimeMs: number, reading: Reading): ReadingOutcome {
+  /** Folds one decodable and rightly routed reading. Offsets must grow. `firstAppendTimeMs`: as core/replay-headers.ts has it. */
+  reading(offset: number, appendTimeMs: number, reading: Reading, firstAppendTimeMs = appendTimeMs): ReadingOutcome {
     if (appendTimeMs > this.clock) this.clock = appendTimeMs; // 1
-    const refused = this.check(offset, appendTimeMs, reading); // 2
+    const refused = this.check(offset, appendTimeMs, reading, firstAppendTimeMs); // 2
     if (refused !== null) {
       this.output.outcomes[refused] += 1;
       if (refused !== 'duplicate') this.output.rejected.push({ offset, reason: refused });
@@ -147,7 +148,7 @@ export class PartitionFold {
     this.dropOrphanedAlerts(older.rules, newer.rules);
     this.currentSettings = newer;
     this.unitByRuleMetric = unitsOfRules(newer.rules);
-    if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = duplicateTable(newer);
+    if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = duplicateTableOf(newer.duplicateOffsets);
     this.queue.clear();
     for (const device of this.devices.values()) {
       device.queuedDueMs = Number.POSITIVE_INFINITY;
@@ -193,11 +194,11 @@ export class PartitionFold {
 
   // The steps
 
-  private check(offset: number, appendTimeMs: number, reading: Reading): 'future' | 'ancient' | 'duplicate' | 'state_limit' | null {
+  private check(offset: number, appendTimeMs: number, reading: Reading, firstAppendTimeMs: number): Refusal | null {
     const { skewMs, pastLimitMs, devicesPerPartitionMax } = this.currentSettings;
     const duplicate = reading.identity !== 0 && this.duplicates?.isDuplicate(reading.identity, offset, appendTimeMs) === true;
     if (reading.eventTime > appendTimeMs + skewMs) return 'future';
-    if (pastLimitMs !== null && reading.eventTime < appendTimeMs - pastLimitMs) return 'ancient';
+    if (pastLimitMs !== null && reading.eventTime < firstAppendTimeMs - pastLimitMs) return 'ancient';
     if (duplicate) return 'duplicate';
     if (this.devices.size >= devicesPerPartitionMax && !this.devices.has(reading.deviceId)) return 'state_limit';
     return null;
@@ -393,8 +394,4 @@ function oldestPartOf(device: DeviceState): OpenPart {
   return device.openParts.reduce((oldest, part) =>
     part.start < oldest.start || (part.start === oldest.start && part.part < oldest.part) ? part : oldest,
   );
-}
-
-function duplicateTable({ duplicateOffsets }: FoldSettings): DuplicateTable | null {
-  return duplicateOffsets > 0 ? new DuplicateTable(duplicateOffsets) : null;
 }

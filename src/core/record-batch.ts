@@ -258,6 +258,11 @@ export class RecordReader {
     }
   }
 
+  /** Whether the current record has headers: most have none, and a map for each would cost more than the fold. */
+  get hasHeaders(): boolean {
+    return this.buffer[this.#headersAt] !== 0;
+  }
+
   /** The headers of the current record. Of headers with equal names the last one counts; a null value is given as an empty one. */
   headers(): Map<string, Buffer> {
     const headers = new Map<string, Buffer>();

@@ -129,6 +129,7 @@ describe('records of a foreign producer', () => {
           'failure-detail': expect.stringMatching(/.{10,}/),
           timestamp: expect.stringMatching(/^\d{13}$/),
           attempt: '1',
+          'first-append-time': String(source.timestampMs),
           'source-partition': String(partition),
           'source-offset': String(source.offset),
         });

@@ -15,7 +15,9 @@ test('large records are never put together into a batch that a broker refuses', 
   writer.begin(0);
   const sizes = [700, 300, 700, 300, 900, 10, 10, 760];
   for (const [offset, kilobytes] of sizes.entries()) {
-    writer.deadLetter({ offset, reason: 'undecodable', detail: '', key: Buffer.from('d1'), value: Buffer.alloc(kilobytes * 1024) });
+    const value = Buffer.alloc(kilobytes * 1024);
+    const refused = { reason: 'undecodable', detail: '', key: Buffer.from('d1'), firstAppendTimeMs: 1, attempt: 1 } as const;
+    writer.deadLetter({ offset, value, ...refused });
   }
   const batches = writer.finish(new FoldOutbox().take(), { progress: PROGRESS, journal: JOURNAL });
   const deadLetters = batches.filter(({ topic }) => topic === TOPICS.readingsDlq);
