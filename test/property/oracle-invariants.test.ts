@@ -38,6 +38,8 @@ const settings: OracleSettings = {
       severity: 'CRITICAL',
       unit: '',
       labels: {},
+      levels: [],
+      staleAfterMs: null,
     },
   ],
 };
@@ -152,6 +154,7 @@ describe('the outputs', () => {
 
   test('a wrong transition number or state is found', () => {
     expect(alertViolations([{ ...alerts[0]!, transitionNumber: 2 }])[0]).toContain('is not a first, firing transition');
-    expect(alertViolations([alerts[0]!, { ...alerts[1]!, state: 'FIRING' }])[0]).toContain('is not a second, final transition');
+    expect(alertViolations([alerts[0]!, { ...alerts[1]!, transitionNumber: 3 }])[0]).toContain('has number 3 after 1');
+    expect(alertViolations([alerts[0]!, { ...alerts[1]!, state: 'FIRING' }])[0]).toContain('is not a final transition');
   });
 });

@@ -3,8 +3,19 @@
 
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
 import type { Reading } from '../../../src/core/reading.ts';
-import { type AlertPlace, type AlertState, expire, fireTimer, judge, newAlertState } from './alert-timeline.ts';
-import type { OracleRule, OracleSettings, OracleSetup, OracleStep, RecordStep } from './fold-steps.ts';
+import {
+  type AlertPlace,
+  type AlertState,
+  expire,
+  expireStale,
+  fireTimer,
+  judge,
+  newAlertState,
+  raiseStale,
+  resolveStale,
+} from './alert-timeline.ts';
+import { rulesOfDevice } from './device-rules.ts';
+import type { OracleProfile, OracleRule, OracleSettings, OracleSetup, OracleStep, ProfilesStep, RecordStep } from './fold-steps.ts';
 import { byCodeUnit, commonMetricNames, metricValuesOf, unitOfRows } from './metric-values.ts';
 import { partitionOfKey } from './murmur2.ts';
 import { type OpenPart, rowsOfPart } from './open-part.ts';
@@ -31,6 +42,14 @@ interface AcceptedReading {
   readonly values: readonly (readonly [metric: string, value: number])[];
 }
 
+interface DueTimer {
+  readonly due: number;
+  readonly device: Device;
+  /** Of the alert. */
+  readonly ruleId: string;
+  readonly fire: () => void;
+}
+
 export interface FoldResult {
   readonly aggregates: readonly AggregateRow[];
   readonly alerts: readonly AlertRow[];
@@ -54,6 +73,7 @@ export class FoldOracle implements FoldResult {
   readonly #scanAlways: boolean;
   #settings: OracleSettings;
   readonly #devices = new Map<string, Device>();
+  readonly #profiles = new Map<string, OracleProfile>();
   readonly #identities = new Map<number, { offset: number; appendTime: number }>();
   /** Nothing is due before this moment of P: a lower bound, exact after each scan. */
   #nothingDueBefore = Number.NEGATIVE_INFINITY;
@@ -72,7 +92,8 @@ export class FoldOracle implements FoldResult {
   apply(step: OracleStep): void {
     if (step.kind === 'record') this.#record(step);
     else if (step.kind === 'tick') this.#tick(step.P);
-    else this.#changeSettings(settingsChange(this.#settings, step.settings));
+    else if (step.kind === 'settings') this.#changeSettings(settingsChange(this.#settings, step.settings));
+    else this.#changeProfiles(step);
   }
 
   #tick(P: number): void {
@@ -156,7 +177,7 @@ export class FoldOracle implements FoldResult {
 
   #nextDueOf(device: Device): number {
     const dues = device.parts.map((part) => this.#partDue(device, part));
-    for (const { timerAt } of device.alerts.values()) if (timerAt !== null) dues.push(this.#timerDue(device, timerAt));
+    for (const { due } of this.#timersOf(device)) dues.push(due);
     if (device.parts.length === 0) dues.push(this.#forgetDue(device));
     return Math.min(...dues);
   }
@@ -164,13 +185,10 @@ export class FoldOracle implements FoldResult {
   /** Step 4. */
   #closeWhatIsDue(): void {
     const closing: { due: number; device: Device; part: OpenPart }[] = [];
-    const timers: { due: number; device: Device; rule: OracleRule; state: AlertState }[] = [];
+    const timers: DueTimer[] = [];
     for (const device of this.#devices.values()) {
       for (const part of device.parts) closing.push({ due: this.#partDue(device, part), device, part });
-      for (const rule of this.#rulesById()) {
-        const state = device.alerts.get(rule.id);
-        if (state && state.timerAt !== null) timers.push({ due: this.#timerDue(device, state.timerAt), device, rule, state });
-      }
+      timers.push(...this.#timersOf(device));
     }
     const rows: { due: number; row: AggregateRow }[] = [];
     for (const { due, device, part } of closing.filter((entry) => entry.due <= this.P)) {
@@ -182,10 +200,28 @@ export class FoldOracle implements FoldResult {
     this.aggregates.push(...rows.map(({ row }) => row));
     timers
       .filter((timer) => timer.due <= this.P)
-      .sort((a, b) => a.due - b.due || byCodeUnit(a.device.id, b.device.id) || byCodeUnit(a.rule.id, b.rule.id))
-      .forEach(({ state, device, rule }) => {
-        fireTimer(state, this.#placeOf(device, rule));
+      .sort((a, b) => a.due - b.due || byCodeUnit(a.device.id, b.device.id) || byCodeUnit(a.ruleId, b.ruleId))
+      .forEach(({ fire }) => {
+        fire();
       });
+  }
+
+  /** Of both kinds, due by P. */
+  #timersOf(device: Device): DueTimer[] {
+    return this.#rulesOf(device).flatMap((rule) => {
+      const state = device.alerts.get(rule.id);
+      if (!state) return [];
+      const place = this.#placeOf(device, rule);
+      const timers: DueTimer[] = [];
+      if (state.timerAt !== null) {
+        timers.push({ due: this.#timerDue(device, state.timerAt), device, ruleId: rule.id, fire: () => fireTimer(state, place) });
+      }
+      if (rule.staleAfterMs !== null && state.stale === null) {
+        const due = device.lastHeard + rule.staleAfterMs;
+        timers.push({ due, device, ruleId: `${rule.id}:stale`, fire: () => raiseStale(state, place, device) });
+      }
+      return timers;
+    });
   }
 
   /** Step 5, the aggregates. */
@@ -214,7 +250,9 @@ export class FoldOracle implements FoldResult {
   /** Step 5, the alerts. */
   #judge(device: Device, { offset, t, values }: AcceptedReading): void {
     const valueByMetric = new Map(values);
-    for (const rule of this.#rulesById()) {
+    for (const rule of this.#rulesOf(device)) {
+      const known = device.alerts.get(rule.id);
+      if (known) resolveStale(known, this.#placeOf(device, rule), { offset, t });
       const value = valueByMetric.get(rule.metric);
       if (value === undefined) continue;
       const state = device.alerts.get(rule.id) ?? newAlertState();
@@ -230,7 +268,7 @@ export class FoldOracle implements FoldResult {
     const closing = device.parts.filter((part) => !part.late && part.end + graceMs <= device.maxT);
     for (const part of closing.sort((a, b) => a.end - b.end)) this.#close(device, part, 'TIME');
     device.closedUpTo = Math.max(device.closedUpTo, Math.floor((device.maxT - graceMs) / windowMs) * windowMs);
-    const timers = this.#rulesById()
+    const timers = this.#rulesOf(device)
       .map((rule) => ({ rule, state: device.alerts.get(rule.id) }))
       .filter((timer): timer is { rule: OracleRule; state: AlertState } => timer.state !== undefined && timer.state.timerAt !== null)
       .filter(({ state }) => state.timerAt! <= device.maxT)
@@ -244,7 +282,7 @@ export class FoldOracle implements FoldResult {
       .filter((device) => device.parts.length === 0 && this.P > this.#forgetDue(device))
       .sort((a, b) => this.#forgetDue(a) - this.#forgetDue(b) || byCodeUnit(a.id, b.id));
     for (const device of forgotten) {
-      for (const rule of this.#rulesById()) {
+      for (const rule of this.#rulesOf(device)) {
         const state = device.alerts.get(rule.id);
         if (state) expire(state, this.#placeOf(device, rule));
       }
@@ -262,13 +300,36 @@ export class FoldOracle implements FoldResult {
       for (const device of devices) device.parts = [];
     }
     for (const device of devices) {
-      for (const rule of this.#rulesById().filter(({ id }) => change.orphanedRuleIds.has(id))) {
+      for (const rule of this.#rulesOf(device)) {
         const state = device.alerts.get(rule.id);
-        if (state) expire(state, this.#placeOf(device, rule));
-        device.alerts.delete(rule.id);
+        if (!state) continue;
+        const place = this.#placeOf(device, rule);
+        if (change.orphanedRuleIds.has(rule.id)) {
+          expire(state, place);
+          device.alerts.delete(rule.id);
+        } else if (change.settings.rules.find(({ id }) => id === rule.id)!.staleAfterMs === null) {
+          expireStale(state, place);
+        }
       }
     }
     this.#settings = change.settings;
+    this.#nothingDueBefore = Number.NEGATIVE_INFINITY;
+  }
+
+  /** "Profiles". */
+  #changeProfiles({ changes }: ProfilesStep): void {
+    for (const [deviceId, profile] of changes) {
+      const device = this.#devices.get(deviceId);
+      // Those that were disabled before have no state.
+      const rules = device ? this.#rulesOf(device).filter(({ id }) => profile?.disabledRules.includes(id)) : [];
+      for (const rule of rules) {
+        const state = device!.alerts.get(rule.id);
+        if (state) expire(state, this.#placeOf(device!, rule));
+        device!.alerts.delete(rule.id);
+      }
+      if (profile) this.#profiles.set(deviceId, profile);
+      else this.#profiles.delete(deviceId);
+    }
     this.#nothingDueBefore = Number.NEGATIVE_INFINITY;
   }
 
@@ -279,16 +340,23 @@ export class FoldOracle implements FoldResult {
 
   #rows(device: Device, part: OpenPart, closedBy: AggregateRow['closedBy']): AggregateRow[] {
     const { rules } = this.#settings;
-    return rowsOfPart(device.id, part, { closedBy: part.late ? 'LATE' : closedBy, unitOf: (metric) => unitOfRows(metric, rules) });
+    const labels = this.#labelsOf(device);
+    return rowsOfPart(device.id, part, { closedBy: part.late ? 'LATE' : closedBy, unitOf: (metric) => unitOfRows(metric, rules), labels });
   }
 
-  #rulesById(): OracleRule[] {
-    return [...this.#settings.rules].sort((a, b) => byCodeUnit(a.id, b.id));
+  /** In the order of their ids. */
+  #rulesOf(device: Device): OracleRule[] {
+    return rulesOfDevice(this.#settings.rules, this.#profiles.get(device.id));
+  }
+
+  #labelsOf(device: Device): Readonly<Record<string, string>> {
+    return this.#profiles.get(device.id)?.labels ?? {};
   }
 
   #placeOf(device: Device, rule: OracleRule): AlertPlace {
     const { partition, readingsTopic = 'telemetry.readings' } = this.#setup;
-    return { deviceId: device.id, rule, partition, readingsTopic, emit: (row) => this.alerts.push(row) };
+    const deviceLabels = this.#labelsOf(device);
+    return { deviceId: device.id, rule, deviceLabels, partition, readingsTopic, emit: (row) => this.alerts.push(row) };
   }
 }
 

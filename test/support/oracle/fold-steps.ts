@@ -1,4 +1,4 @@
-// What a fold reads: its settings, and the sequence of records, ticks and settings changes of one partition.
+// What a fold reads: its settings, and the sequence of records, ticks, changes of settings and of profiles of one partition.
 // Words and rules: docs/FOLD.md.
 
 import type { Reading } from '../../../src/core/reading.ts';
@@ -16,6 +16,29 @@ export interface OracleRule {
   readonly severity: 'INFO' | 'WARNING' | 'CRITICAL';
   readonly unit: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Above the rule's own threshold and severity, which are level 1. */
+  readonly levels: readonly OracleLevel[];
+  /** null = never. */
+  readonly staleAfterMs: number | null;
+}
+
+export interface OracleLevel {
+  readonly threshold: number;
+  readonly severity: 'INFO' | 'WARNING' | 'CRITICAL';
+}
+
+/** What a device has of its own. */
+export interface OracleProfile {
+  readonly labels: Readonly<Record<string, string>>;
+  /** By rule id. */
+  readonly thresholds: Readonly<Record<string, OracleThreshold>>;
+  readonly disabledRules: readonly string[];
+}
+
+export interface OracleThreshold {
+  readonly threshold: number;
+  readonly deadband: number | null;
+  readonly levels: readonly OracleLevel[] | null;
 }
 
 export interface OracleSettings {
@@ -62,4 +85,10 @@ export interface SettingsStep {
   readonly settings: OracleSettings;
 }
 
-export type OracleStep = RecordStep | TickStep | SettingsStep;
+export interface ProfilesStep {
+  readonly kind: 'profiles';
+  /** In the order in which they are applied; null takes the profile away. */
+  readonly changes: readonly (readonly [deviceId: string, profile: OracleProfile | null])[];
+}
+
+export type OracleStep = RecordStep | TickStep | SettingsStep | ProfilesStep;

@@ -120,28 +120,41 @@ export function countViolations(
     );
 }
 
-/** I6: the alerts of a device and rule alternate between RAISED (1) and RESOLVED or EXPIRED (2) of the same alert. */
+/**
+ * I6: the alerts of a device and rule alternate between RAISED and RESOLVED or EXPIRED of the same alert, with steps of its ladder in between,
+ * numbered without a gap. A stale alert has a rule id of its own.
+ */
 export function alertViolations(alerts: readonly AlertRow[]): string[] {
   const violations: string[] = [];
+  /** The last transition of what is raised. */
   const firing = new Map<string, AlertRow>();
   const seen = new Set<string>();
   alerts.forEach((row, index) => {
     const key = JSON.stringify([row.deviceId, row.ruleId]);
     const at = `I6: alerts[${index}] ${row.transition} of ${key}`;
-    const raised = firing.get(key);
+    const before = firing.get(key);
     if (row.transition === 'RAISED') {
-      if (raised) violations.push(`${at} comes while ${raised.alertId} is firing`);
+      if (before) violations.push(`${at} comes while ${before.alertId} is firing`);
       if (seen.has(row.alertId)) violations.push(`${at} raises ${row.alertId} a second time`);
-      if (row.transitionNumber !== 1 || row.state !== 'FIRING' || row.resolvedAt !== null)
+      const state = row.ruleId.endsWith(':stale') ? 'STALE' : 'FIRING';
+      if (row.transitionNumber !== 1 || row.state !== state || row.resolvedAt !== null)
         violations.push(`${at} is not a first, firing transition`);
       seen.add(row.alertId);
       firing.set(key, row);
       return;
     }
-    if (!raised) violations.push(`${at} ends nothing`);
-    else if (raised.alertId !== row.alertId) violations.push(`${at} ends ${row.alertId}, but ${raised.alertId} is firing`);
-    if (row.transitionNumber !== 2 || row.state !== 'RESOLVED' || row.resolvedAt === null)
-      violations.push(`${at} is not a second, final transition`);
+    const isStep = row.transition === 'ESCALATED' || row.transition === 'DEESCALATED';
+    if (!before) violations.push(`${at} ${isStep ? 'changes' : 'ends'} nothing`);
+    else if (before.alertId !== row.alertId)
+      violations.push(`${at} ${isStep ? 'changes' : 'ends'} ${row.alertId}, but ${before.alertId} is firing`);
+    else if (row.transitionNumber !== before.transitionNumber + 1)
+      violations.push(`${at} has number ${row.transitionNumber} after ${before.transitionNumber}`);
+    if (isStep) {
+      if (row.state !== 'FIRING' || row.resolvedAt !== null) violations.push(`${at} is not a firing transition`);
+      if (before) firing.set(key, row);
+      return;
+    }
+    if (row.state !== 'RESOLVED' || row.resolvedAt === null) violations.push(`${at} is not a final transition`);
     firing.delete(key);
   });
   return violations;

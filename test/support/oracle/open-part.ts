@@ -50,7 +50,7 @@ export function welfordM2(values: readonly number[]): number {
 export function rowsOfPart(
   deviceId: string,
   part: OpenPart,
-  options: { closedBy: AggregateRow['closedBy']; unitOf: (metric: string) => string },
+  options: { closedBy: AggregateRow['closedBy']; unitOf: (metric: string) => string; labels: Readonly<Record<string, string>> },
 ): AggregateRow[] {
   const metrics = new Set(part.readings.flatMap((reading) => reading.values.map(([metric]) => metric)));
   return [...metrics].sort(byCodeUnit).map((metric) => {
@@ -79,7 +79,7 @@ export function rowsOfPart(
       last: latest.value,
       lastTime: latest.t,
       closedBy: options.closedBy,
-      labels: {},
+      labels: { ...options.labels },
     };
   });
 }

@@ -114,6 +114,8 @@ function ruleArbitrary(id: string, metric: string, threshold: number, unit: stri
     severity: fc.constantFrom('INFO' as const, 'WARNING' as const, 'CRITICAL' as const),
     unit: fc.constantFrom(unit, ''),
     labels: fc.constantFrom({}, { site: 'north' }),
+    levels: fc.constant([]),
+    staleAfterMs: fc.constant(null),
   });
 }
 
