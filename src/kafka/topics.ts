@@ -10,7 +10,8 @@ export type TopicRole =
   | 'aggregates'
   | 'alerts'
   | 'aggregatorState'
-  | 'aggregatorJournal';
+  | 'aggregatorJournal'
+  | 'replayMarks';
 
 interface TopicRow {
   /** After the prefix. */
@@ -102,6 +103,14 @@ export const TOPICS: Readonly<Record<TopicRole, TopicRow>> = {
     purpose: 'what each transaction of the fold did',
     configs: { ...deletedAfter(8), ...EVERYWHERE, ...WRITTEN_IN_LARGE_BATCHES },
     required: [],
+  },
+  replayMarks: {
+    suffix: 'replay-marks',
+    key: 'place of a dead letter',
+    value: 'internal',
+    purpose: 'which dead letters were replayed',
+    configs: { 'cleanup.policy': 'compact', ...EVERYWHERE },
+    required: ['cleanup.policy'],
   },
 };
 
