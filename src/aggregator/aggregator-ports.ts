@@ -1,4 +1,4 @@
-import type { Alert, NameToUuid } from '../core/alert-lifecycle.ts';
+import type { Alert, NameToUuid } from '../core/alert-record.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';

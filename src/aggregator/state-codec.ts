@@ -9,7 +9,7 @@ import { IngotError } from '../errors.ts';
 // A device's state as a record of the state topic: one byte for the format, then Avro by the internal schema. Everything is sorted, so that
 // equal states have equal bytes.
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 
 interface EncodedAccumulator extends Omit<Accumulator, 'add' | 'sum'> {
   metric: string;

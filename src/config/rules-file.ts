@@ -1,16 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import type { AlertRule, Severity } from '../core/alert-rule.ts';
+import { type AlertLevel, type AlertRule, misplacedLevel, SEVERITIES, type Severity } from '../core/alert-rule.ts';
 import { unitOf } from '../core/reading.ts';
 import { IngotError } from '../errors.ts';
 import { parseDuration } from './duration.ts';
 
 // rules.yaml: the alert rules of an installation. It replaces the built-in rule. Everything that is wrong is said at once.
 
-const SEVERITIES: readonly Severity[] = ['INFO', 'WARNING', 'CRITICAL'];
 const RULE_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const RULES_MAX = 1_000;
-const KNOWN_FIELDS = new Set(['id', 'metric', 'above', 'below', 'deadband', 'for', 'offDelay', 'severity', 'unit', 'labels']);
+const KNOWN_FIELDS = new Set([
+  'id',
+  'metric',
+  'above',
+  'below',
+  'deadband',
+  'for',
+  'offDelay',
+  'severity',
+  'levels',
+  'staleAfter',
+  'unit',
+  'labels',
+]);
 
 /** The rules of a file, sorted by id. IngotError `CONFIG_INVALID` with every problem. */
 export function readRulesFile(path: string): AlertRule[] {
@@ -62,6 +74,7 @@ function parseRule(entry: unknown, place: string, problems: string[]): AlertRule
   for (const name of Object.keys(fields))
     if (!KNOWN_FIELDS.has(name)) problems.push(`${at}: "${name}" is not known; allowed are ${[...KNOWN_FIELDS].join(', ')}`);
   const direction = thresholdOf(fields, at, problems);
+  const severity = severityOf(fields['severity'] ?? 'CRITICAL', at, problems);
   return {
     id: textOf(fields, 'id', { at, problems, pattern: RULE_ID }),
     version: 1,
@@ -70,9 +83,11 @@ function parseRule(entry: unknown, place: string, problems: string[]): AlertRule
     deadband: numberOf(fields, 'deadband', { at, problems, fallback: 0, min: 0 }),
     forMs: durationOf(fields, 'for', at, problems),
     offDelayMs: durationOf(fields, 'offDelay', at, problems),
-    severity: severityOf(fields, at, problems),
+    severity,
     unit: ruleUnit(fields, at, problems),
     labels: labelsOf(fields, at, problems),
+    levels: levelsOf(fields, { at, problems, ...direction, severity }),
+    staleAfterMs: fields['staleAfter'] === undefined ? null : staleAfterOf(fields, at, problems),
   };
 }
 
@@ -112,8 +127,37 @@ function durationOf(fields: Fields, name: string, at: string, problems: string[]
   return 0;
 }
 
-function severityOf(fields: Fields, at: string, problems: string[]): Severity {
-  const value = fields['severity'] ?? 'CRITICAL';
+function staleAfterOf(fields: Fields, at: string, problems: string[]): number {
+  const durationMs = durationOf(fields, 'staleAfter', at, problems);
+  if (durationMs === 0) problems.push(`${at}: "staleAfter" must be longer than 0; leave it out for never`);
+  return durationMs;
+}
+
+/** The ladder above the rule's own threshold: each level further out and more severe than the one before it. */
+function levelsOf(fields: Fields, rule: FieldCheck & Pick<AlertRule, 'direction' | 'threshold' | 'severity'>): AlertLevel[] {
+  const { at, problems, direction } = rule;
+  const value = fields['levels'] ?? [];
+  if (!Array.isArray(value)) {
+    problems.push(`${at}: "levels" must be a list like [{${direction}: 120, severity: CRITICAL}], not ${JSON.stringify(value)}`);
+    return [];
+  }
+  const levels = value.map((entry: unknown, index): AlertLevel => {
+    const place = `${at}, level ${index + 2}`;
+    const level = isFields(entry) ? entry : {};
+    if (level[direction] === undefined || level['severity'] === undefined || Object.keys(level).length !== 2)
+      problems.push(`${place}: it must be a mapping of "${direction}" and "severity", not ${JSON.stringify(entry)}`);
+    const threshold = numberOf(level, direction, { at: place, problems, fallback: 0 });
+    return { threshold, severity: severityOf(level['severity'] ?? 'CRITICAL', place, problems) };
+  });
+  const misplaced = misplacedLevel(rule, levels);
+  if (misplaced > 0)
+    problems.push(
+      `${at}, level ${misplaced}: it must lie further ${direction} and be more severe than the one before it (${SEVERITIES.join(', ')})`,
+    );
+  return levels;
+}
+
+function severityOf(value: unknown, at: string, problems: string[]): Severity {
   const severity = SEVERITIES.find((candidate) => candidate === value);
   if (severity === undefined) problems.push(`${at}: "severity" must be one of ${SEVERITIES.join(', ')}, not ${JSON.stringify(value)}`);
   return severity ?? 'CRITICAL';

@@ -1,4 +1,4 @@
-import { type AlertRule, clearThresholdOf, isBreach, isClear } from './alert-rule.ts';
+import { type AlertRule, breachedLevel, heldLevel, isBreach, isClear } from './alert-rule.ts';
 
 // The life of one alert of one device under one rule:
 //
@@ -8,7 +8,8 @@ import { type AlertRule, clearThresholdOf, isBreach, isClear } from './alert-rul
 //     ├──────────────────┘                    for = 0 ─┘  └────────────────────────┘  │ clear for `offDelay`
 //     └───────────────────────────────────────────────────────────────────────────────┘
 //
-// Only RAISED (into FIRING) and RESOLVED or EXPIRED (back to NORMAL) are written; PENDING and RECOVERING are internal.
+// Written are RAISED (into FIRING), RESOLVED and EXPIRED (back to NORMAL), and in between ESCALATED and DEESCALATED, when the value climbs or
+// descends the rule's ladder of severities: it is one alert all the time. PENDING and RECOVERING are internal.
 
 export type AlertPhase = 'NORMAL' | 'PENDING' | 'FIRING' | 'RECOVERING';
 
@@ -30,55 +31,18 @@ export interface AlertState {
   timerAt: number;
   peak: number;
   sampleCount: number;
-}
-
-export interface RecordRef {
-  topic: string;
-  partition: number;
-  offset: number;
-}
-
-/** A record of the alerts topic; the field names are those of schemas/alert.avsc. Times in epoch ms. */
-export interface Alert {
-  alertId: string;
-  fingerprint: string;
-  ruleId: string;
-  ruleVersion: number;
-  deviceId: string;
-  metric: string;
-  severity: 'UNKNOWN' | 'INFO' | 'WARNING' | 'CRITICAL';
-  state: 'UNKNOWN' | 'PENDING' | 'FIRING' | 'RESOLVED' | 'STALE';
-  transition:
-    | 'UNKNOWN'
-    | 'RAISED'
-    | 'ESCALATED'
-    | 'DEESCALATED'
-    | 'REMINDER'
-    | 'ACKNOWLEDGED'
-    | 'SHELVED'
-    | 'UNSHELVED'
-    | 'RESOLVED'
-    | 'EXPIRED';
-  value: number | null;
-  peakValue: number | null;
-  threshold: number;
-  clearThreshold: number;
-  unit: string;
-  raisedAt: number;
-  transitionAt: number;
-  resolvedAt: number | null;
-  transitionNumber: number;
-  sampleCount: number;
-  suppressed: boolean;
-  acknowledgedBy: string | null;
-  summary: string;
-  labels: { [name: string]: string };
-  evidence: RecordRef[];
+  /** 1, 2, ...: where on the ladder a raised alert stands. */
+  level: number;
+  /** How many transitions of the episode were written. */
+  transitions: number;
+  /** Of the stale alert (stale-alert.ts): when it was raised, -1 when it is not, and the device's lastHeard then. */
+  staleSince: number;
+  staleHeard: number;
 }
 
 /** A step that has to be written. `offset` is the reading that caused it, null when a timer or a removal did. */
 export interface Transition {
-  readonly kind: 'RAISED' | 'RESOLVED' | 'EXPIRED';
+  readonly kind: 'RAISED' | 'ESCALATED' | 'DEESCALATED' | 'RESOLVED' | 'EXPIRED';
   readonly at: number;
   readonly value: number | null;
   readonly offset: number | null;
@@ -107,6 +71,10 @@ export function newAlertState(): AlertState {
     timerAt: 0,
     peak: 0,
     sampleCount: 0,
+    level: 1,
+    transitions: 0,
+    staleSince: -1,
+    staleHeard: -1,
   };
 }
 
@@ -143,18 +111,18 @@ export function judge(rule: AlertRule, state: AlertState, sample: Sample): Trans
   state.sampleCount += 1;
   state.peak = rule.direction === 'above' ? Math.max(state.peak, sample.value) : Math.min(state.peak, sample.value);
   if (state.phase === 'PENDING') {
-    return sample.timeMs - state.raisedAt >= rule.forMs ? raise(state, sample.timeMs, sample.offset) : null;
+    return sample.timeMs - state.raisedAt >= rule.forMs ? raise(rule, state, { at: sample.timeMs, offset: sample.offset }) : null;
   }
   if (!isClear(rule, sample.value)) {
     state.phase = 'FIRING';
-    return null;
+    return stepTo(state, Math.max(breachedLevel(rule, sample.value), heldLevel(rule, state.level, sample.value)), sample);
   }
   if (state.phase === 'FIRING') {
     if (rule.offDelayMs === 0) return resolve(state, sample.timeMs, sample.offset);
     state.phase = 'RECOVERING';
     state.recoveringSince = sample.timeMs;
     state.timerAt = Math.max(sample.timeMs, sample.deviceMaxMs) + rule.offDelayMs;
-    return null;
+    return stepTo(state, 1, sample);
   }
   return sample.timeMs - state.recoveringSince >= rule.offDelayMs ? resolve(state, sample.timeMs, sample.offset) : null;
 }
@@ -164,94 +132,46 @@ function begin(rule: AlertRule, state: AlertState, sample: Sample): Transition |
   state.firstBreachOffset = sample.offset;
   state.peak = sample.value;
   state.sampleCount = 1;
-  if (rule.forMs === 0) return raise(state, sample.timeMs, sample.offset);
+  state.transitions = 0;
+  if (rule.forMs === 0) return raise(rule, state, { at: sample.timeMs, offset: sample.offset });
   state.phase = 'PENDING';
   state.timerAt = Math.max(sample.timeMs, sample.deviceMaxMs) + rule.forMs;
   return null;
 }
 
+/** Up or down the ladder; null when the alert stands there already. */
+function stepTo(state: AlertState, level: number, sample: Sample): Transition | null {
+  if (level === state.level) return null;
+  const kind = level > state.level ? 'ESCALATED' : 'DEESCALATED';
+  state.level = level;
+  state.transitions += 1;
+  return { kind, at: sample.timeMs, value: sample.value, offset: sample.offset };
+}
+
 /** What the elapsed timer of a PENDING or RECOVERING alert does. */
-export function fireTimer(state: AlertState): Transition {
-  return state.phase === 'PENDING' ? raise(state, state.timerAt, null) : resolve(state, state.timerAt, null);
+export function fireTimer(rule: AlertRule, state: AlertState): Transition {
+  const at = state.timerAt;
+  return state.phase === 'PENDING' ? raise(rule, state, { at, offset: null }) : resolve(state, at, null);
 }
 
 /** Ends the alert because its rule or its device is gone; null when nothing was raised. */
 export function expire(state: AlertState): Transition | null {
   const raised = isRaised(state);
   state.phase = 'NORMAL';
-  return raised ? { kind: 'EXPIRED', at: Math.max(state.lastJudged, state.raisedAt), value: null, offset: null } : null;
+  if (!raised) return null;
+  state.transitions += 1;
+  return { kind: 'EXPIRED', at: Math.max(state.lastJudged, state.raisedAt), value: null, offset: null };
 }
 
-function raise(state: AlertState, at: number, offset: number | null): Transition {
+function raise(rule: AlertRule, state: AlertState, by: { at: number; offset: number | null }): Transition {
   state.phase = 'FIRING';
-  return { kind: 'RAISED', at, value: state.lastValue, offset };
+  state.level = breachedLevel(rule, state.lastValue);
+  state.transitions += 1;
+  return { kind: 'RAISED', at: by.at, value: state.lastValue, offset: by.offset };
 }
 
 function resolve(state: AlertState, at: number, offset: number | null): Transition {
   state.phase = 'NORMAL';
+  state.transitions += 1;
   return { kind: 'RESOLVED', at, value: state.lastValue, offset };
-}
-
-/** Ids that need a hash library: UUIDv5 of the given parts, joined by newlines, in Ingot's namespace. */
-export type NameToUuid = (parts: readonly string[]) => string;
-
-/** Whose alert it is, and where its evidence lies. */
-export interface AlertSubject {
-  readonly deviceId: string;
-  readonly topic: string;
-  readonly partition: number;
-}
-
-/** The record to write for a transition that judge, fireTimer or expire has just made. */
-export function alertRecord(
-  rule: AlertRule,
-  state: AlertState,
-  subject: AlertSubject,
-  step: { transition: Transition; uuid: NameToUuid },
-): Alert {
-  const { transition, uuid } = step;
-  const { deviceId, topic, partition } = subject;
-  const ended = transition.kind !== 'RAISED';
-  const offsets = new Set<number>();
-  if (!ended) offsets.add(state.firstBreachOffset);
-  if (transition.offset !== null) offsets.add(transition.offset);
-  return {
-    alertId: uuid([rule.id, deviceId, rule.metric, String(partition), String(state.firstBreachOffset)]),
-    fingerprint: uuid([rule.id, deviceId, rule.metric]),
-    ruleId: rule.id,
-    ruleVersion: rule.version,
-    deviceId,
-    metric: rule.metric,
-    severity: rule.severity,
-    state: ended ? 'RESOLVED' : 'FIRING',
-    transition: transition.kind,
-    value: transition.value,
-    peakValue: state.peak,
-    threshold: rule.threshold,
-    clearThreshold: clearThresholdOf(rule),
-    unit: rule.unit,
-    raisedAt: state.raisedAt,
-    transitionAt: transition.at,
-    resolvedAt: ended ? transition.at : null,
-    transitionNumber: ended ? 2 : 1,
-    sampleCount: state.sampleCount,
-    suppressed: false,
-    acknowledgedBy: null,
-    summary: summaryOf(rule, transition),
-    labels: { ...rule.labels },
-    evidence: [...offsets].map((offset) => ({ topic, partition, offset })),
-  };
-}
-
-function summaryOf(rule: AlertRule, transition: Transition): string {
-  const unit = rule.unit === '' ? '' : ` ${rule.unit}`;
-  const opposite = rule.direction === 'above' ? 'below' : 'above';
-  switch (transition.kind) {
-    case 'RAISED':
-      return `${rule.metric} ${transition.value}${unit} is ${rule.direction} ${rule.threshold}${unit}`;
-    case 'RESOLVED':
-      return `${rule.metric} ${transition.value}${unit} is back ${opposite} ${clearThresholdOf(rule)}${unit}`;
-    case 'EXPIRED':
-      return `${rule.metric}: the rule or the device is gone`;
-  }
 }

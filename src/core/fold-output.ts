@@ -1,4 +1,4 @@
-import type { Alert } from './alert-lifecycle.ts';
+import type { Alert } from './alert-record.ts';
 import type { DeviceState } from './device-state.ts';
 import type { ReadingOutcome, ReadingRejectReason } from './outcome.ts';
 import type { WindowAggregate } from './window-aggregate.ts';

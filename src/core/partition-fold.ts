@@ -1,17 +1,16 @@
 import {
   type AlertState,
   admit,
-  alertRecord,
   expire,
   fireTimer,
   hasTimer,
   isRaised,
   judge,
-  type NameToUuid,
   newAlertState,
   type Sample,
   type Transition,
 } from './alert-lifecycle.ts';
+import { alertRecord, type NameToUuid } from './alert-record.ts';
 import { type AlertRule, isSameAlarm, unitsOfRules } from './alert-rule.ts';
 import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
 import { DueQueue } from './due-queue.ts';
@@ -240,7 +239,7 @@ export class PartitionFold {
     }
     this.closeDueParts(parts);
     timers.sort(byDueTime);
-    for (const { device, rule, alert } of timers) this.write(device, rule, alert, fireTimer(alert));
+    for (const { device, rule, alert } of timers) this.write(device, rule, alert, fireTimer(rule, alert));
     return dueDevices;
   }
 
@@ -310,7 +309,7 @@ export class PartitionFold {
     if (device.alerts.size === 0) return;
     const timers = this.timersOf(device).filter(({ alert }) => alert.timerAt <= device.maxT);
     timers.sort((a, b) => a.alert.timerAt - b.alert.timerAt || compareText(a.rule.id, b.rule.id));
-    for (const { rule, alert } of timers) this.write(device, rule, alert, fireTimer(alert));
+    for (const { rule, alert } of timers) this.write(device, rule, alert, fireTimer(rule, alert));
   }
 
   /** 7: forgets those of the devices that had something due; no other device can have come to that. */
@@ -363,7 +362,7 @@ export class PartitionFold {
 
   private write(device: DeviceState, rule: AlertRule, alert: AlertState, transition: Transition): void {
     this.output.markChanged(device);
-    const subject = { deviceId: device.deviceId, topic: this.topic, partition: this.partition };
+    const subject = { deviceId: device.deviceId, topic: this.topic, partition: this.partition, labels: {} };
     this.output.alerts.push(alertRecord(rule, alert, subject, { transition, uuid: this.uuid }));
   }
 

@@ -1,4 +1,4 @@
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import { shortText } from './short-text.ts';
 
 /** One transition as it is shown: what the topic says, without labels and evidence, its texts cut. Times in epoch ms. */

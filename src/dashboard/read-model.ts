@@ -1,4 +1,4 @@
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import { AlertBook, type AlertBookLimits, type AlertsView, type ShownAlert } from './alert-book.ts';

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import type { FoldOutput } from '../core/fold-output.ts';
 import { log } from './log.ts';
 import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';

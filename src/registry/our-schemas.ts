@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 

@@ -1,4 +1,4 @@
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import type { TopicPartition } from '../kafka/log-port.ts';
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Alert } from '../core/alert-lifecycle.ts';
+import type { Alert } from '../core/alert-record.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import { IngotError } from '../errors.ts';
 import type { FetchLoop, GroupMembership, LogAdmin } from '../kafka/log-port.ts';

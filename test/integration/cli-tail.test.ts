@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Alert } from '../../src/core/alert-lifecycle.ts';
+import type { Alert } from '../../src/core/alert-record.ts';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { topicNames, topicSpecs } from '../../src/kafka/topics.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Alert } from '../../src/core/alert-lifecycle.ts';
+import type { Alert } from '../../src/core/alert-record.ts';
 import { partitionForKey } from '../../src/core/murmur2.ts';
 import { RecordsEncoder } from '../../src/core/record-batch.ts';
 import type { WindowAggregate } from '../../src/core/window-aggregate.ts';

@@ -6,7 +6,7 @@ import { ALERT_IGNORED_FIELDS, firstDifference } from '../support/oracle/compare
 import { foldAll } from '../support/oracle/fold-oracle.ts';
 import { randomLog } from '../support/oracle/random-log.ts';
 import { coreDriver } from '../support/scenario-text/core-driver.ts';
-import type { DriverOutputs } from '../support/scenario-text/fold-driver.ts';
+import { type DriverOutputs, playStep } from '../support/scenario-text/fold-driver.ts';
 
 const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 2_000);
 
@@ -15,10 +15,7 @@ test(`the fold writes what the oracle writes, on ${numRuns} random logs`, () => 
     fc.property(randomLog(), ({ setup, steps }) => {
       const expected = foldAll(setup, steps);
       const driver = coreDriver.create(setup);
-      const outputs: DriverOutputs[] = steps.map((step) => {
-        if (step.kind === 'record') return driver.record(step);
-        return step.kind === 'tick' ? driver.tick(step.P) : driver.settings(step.settings);
-      });
+      const outputs: DriverOutputs[] = steps.map((step) => playStep(driver, step));
       const outcomes = outputs.map(({ outcome }) => outcome).filter((outcome) => outcome !== null);
       expect(outcomes).toEqual([...expected.outcomes.values()]);
       const rows = (list: 'aggregates' | 'alerts' | 'deadLetters') => outputs.flatMap((output): readonly object[] => output[list]);

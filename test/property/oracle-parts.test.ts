@@ -37,6 +37,8 @@ const settings: OracleSettings = {
       severity: 'CRITICAL',
       unit: 'Cel',
       labels: {},
+      levels: [],
+      staleAfterMs: null,
     },
   ],
 };

@@ -1,4 +1,4 @@
-import type { Alert } from '../../src/core/alert-lifecycle.ts';
+import type { Alert } from '../../src/core/alert-record.ts';
 import type { Reading } from '../../src/core/reading.ts';
 import type { WindowAggregate } from '../../src/core/window-aggregate.ts';
 

@@ -1,4 +1,4 @@
-import type { Alert } from '../../src/core/alert-lifecycle.ts';
+import type { Alert } from '../../src/core/alert-record.ts';
 import type { WindowAggregate } from '../../src/core/window-aggregate.ts';
 import type { SinkRecord, SinkSlice } from '../../src/sql/sink-slice.ts';
 

@@ -1,9 +1,10 @@
 import type { Config } from '../../config/settings-table.ts';
-import type { Alert } from '../../core/alert-lifecycle.ts';
+import type { Alert } from '../../core/alert-record.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import { connectLog } from '../roles/connect-log.ts';
+import { registryAddress } from '../roles/connect-registry.ts';
 import { readTopics } from '../tail/read-topics.ts';
 import { decodeRecord } from '../tail/tail-command.ts';
 import { escapeControls, styled, type TextStyle } from '../terminal-text.ts';
@@ -17,8 +18,7 @@ export interface FollowAlertsOptions {
 /** Prints every transition that is committed to the alerts topic from now on, until the signal. Reads it as any consumer would. */
 export async function followAlerts(config: Config, options: FollowAlertsOptions): Promise<void> {
   const { topicPrefix, clientId } = config.kafka;
-  const { url, auth } = config.registry;
-  const codecs = await openSchemaCodecs({ registry: { url, auth: auth ?? undefined, autoRegister: false }, topicPrefix });
+  const codecs = await openSchemaCodecs({ registry: { ...registryAddress(config), autoRegister: false }, topicPrefix });
   const decoder = codecs.openDecoder(ALERT_SCHEMA);
   const log = connectLog(config, `${clientId}-up-alerts`);
   try {

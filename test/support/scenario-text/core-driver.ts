@@ -1,4 +1,4 @@
-// The product's own fold behind the driver's three verbs.
+// The product's own fold behind the driver's four verbs.
 
 import { nameUuid } from '../../../src/aggregator/name-uuid.ts';
 import { decodeDeviceState, encodeDeviceState } from '../../../src/aggregator/state-codec.ts';
@@ -77,6 +77,10 @@ export class CoreDriver implements FoldDriver {
     // As after a restore: with another reach the table is filled anew from the log.
     if (settings.duplicateOffsets !== before) for (const seen of this.#seen) this.#fold.restoreIdentity(...seen);
     return this.#outputs(null);
+  }
+
+  profiles(): DriverOutputs {
+    throw new Error('the fold knows no profiles yet');
   }
 
   #foldRecord({ offset, appendTime, key, reading }: DriverRecord): ReadingOutcome {

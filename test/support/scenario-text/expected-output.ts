@@ -1,8 +1,8 @@
 // What stands behind `=>`: the text of an output, and the fields of a row that it pins. A row's fields that are not named are not
 // compared; a row that is not named at all is an error.
 //
-//   WINDOW <device> <metric> <start>-<end> n=<count> <closedBy> [part= min= max= mean= sum= m2= first= last= firstTime= lastTime= unit=]
-//   ALERT <device> <rule> RAISED|RESOLVED|EXPIRED [raisedAt= at= resolvedAt= value= peak= samples= version= number= threshold= clear= severity= unit= metric= evidence=3,7]
+//   WINDOW <device> <metric> <start>-<end> n=<count> <closedBy> [part= min= max= mean= sum= m2= first= last= firstTime= lastTime= unit= labels=site:north,floor:2]
+//   ALERT <device> <rule> RAISED|ESCALATED|DEESCALATED|RESOLVED|EXPIRED [raisedAt= at= resolvedAt= value= peak= samples= version= number= threshold= clear= severity= state= unit= metric= labels= evidence=3,7]
 //   OUTCOME <outcome>        what became of the record, when it is not `counted`
 
 import type { AggregateRow, AlertRow } from '../oracle/output-rows.ts';
@@ -23,6 +23,7 @@ type Word = readonly [field: string, parse: (text: string) => unknown];
 
 const asText: (text: string) => unknown = (text) => text;
 const orNone = (parse: (text: string) => unknown) => (text: string) => (text === 'none' ? null : parse(text));
+const asLabels = (text: string) => (text === 'none' ? {} : Object.fromEntries(text.split(',').map((label) => label.split(':'))));
 const asOffsets = (text: string) => (text === 'none' ? [] : text.split(',').map(parseNumber));
 
 const windowWords: Readonly<Record<string, Word>> = {
@@ -38,6 +39,7 @@ const windowWords: Readonly<Record<string, Word>> = {
   firstTime: ['firstTime', parseTime],
   lastTime: ['lastTime', parseTime],
   unit: ['unit', asText],
+  labels: ['labels', asLabels],
 };
 
 const alertWords: Readonly<Record<string, Word>> = {
@@ -45,13 +47,15 @@ const alertWords: Readonly<Record<string, Word>> = {
   at: ['transitionAt', parseTime],
   resolvedAt: ['resolvedAt', orNone(parseTime)],
   value: ['value', orNone(parseNumber)],
-  peak: ['peakValue', parseNumber],
+  peak: ['peakValue', orNone(parseNumber)],
   samples: ['sampleCount', parseNumber],
   version: ['ruleVersion', parseNumber],
   number: ['transitionNumber', parseNumber],
   threshold: ['threshold', parseNumber],
   clear: ['clearThreshold', parseNumber],
   severity: ['severity', asText],
+  state: ['state', asText],
+  labels: ['labels', asLabels],
   unit: ['unit', asText],
   metric: ['metric', asText],
   evidence: ['evidence', asOffsets],
@@ -83,7 +87,7 @@ function parseWindow(words: readonly string[]): Map<string, unknown> {
 
 function parseAlert(words: readonly string[]): Map<string, unknown> {
   const [deviceId, ruleId, transition = '', ...rest] = words;
-  if (!/^(RAISED|RESOLVED|EXPIRED)$/.test(transition)) throw new Error('an ALERT is RAISED, RESOLVED or EXPIRED');
+  if (!/^(RAISED|ESCALATED|DEESCALATED|RESOLVED|EXPIRED)$/.test(transition)) throw new Error(`an ALERT is not '${transition}'`);
   return new Map<string, unknown>([
     ['deviceId', deviceId],
     ['ruleId', ruleId],
@@ -107,7 +111,7 @@ export function formatWindow(row: AggregateRow): string {
 
 export function formatAlert(row: AlertRow): string {
   const times = `raisedAt=${formatTime(row.raisedAt)} at=${formatTime(row.transitionAt)} resolvedAt=${row.resolvedAt === null ? 'none' : formatTime(row.resolvedAt)}`;
-  const values = `value=${row.value ?? 'none'} peak=${row.peakValue} samples=${row.sampleCount} version=${row.ruleVersion}`;
+  const values = `value=${row.value ?? 'none'} peak=${row.peakValue ?? 'none'} samples=${row.sampleCount} version=${row.ruleVersion}`;
   const evidence = row.evidence.map(({ offset }) => offset).join(',') || 'none';
-  return `ALERT ${row.deviceId} ${row.ruleId} ${row.transition} ${times} ${values} number=${row.transitionNumber} evidence=${evidence}`;
+  return `ALERT ${row.deviceId} ${row.ruleId} ${row.transition} ${times} ${values} number=${row.transitionNumber} ${row.state} ${row.severity} threshold=${row.threshold} evidence=${evidence}`;
 }

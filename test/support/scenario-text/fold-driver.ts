@@ -1,9 +1,9 @@
-// What a scenario needs of a fold: three verbs, each answering with what was written because of it. The oracle and the product's
+// What a scenario needs of a fold: four verbs, each answering with what was written because of it. The oracle and the product's
 // core are driven through this; an adapter for another fold is a few lines.
 
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
 import type { Reading } from '../../../src/core/reading.ts';
-import type { OracleSettings, OracleSetup } from '../oracle/fold-steps.ts';
+import type { OracleSettings, OracleSetup, OracleStep, ProfilesStep } from '../oracle/fold-steps.ts';
 import type { AggregateRow, AlertRow, DeadLetter } from '../oracle/output-rows.ts';
 
 export interface DriverRecord {
@@ -30,6 +30,21 @@ export interface FoldDriver {
   tick(P: number): DriverOutputs;
   /** Takes the settings as a user gives them: the fold counts the versions of changed rules up itself. */
   settings(settings: OracleSettings): DriverOutputs;
+  profiles(changes: ProfilesStep['changes']): DriverOutputs;
+}
+
+/** Plays one step of a log. */
+export function playStep(driver: FoldDriver, step: OracleStep): DriverOutputs {
+  switch (step.kind) {
+    case 'record':
+      return driver.record(step);
+    case 'tick':
+      return driver.tick(step.P);
+    case 'settings':
+      return driver.settings(step.settings);
+    case 'profiles':
+      return driver.profiles(step.changes);
+  }
 }
 
 export interface FoldDriverKind {

@@ -1,7 +1,7 @@
-// The oracle behind the driver's three verbs.
+// The oracle behind the driver's four verbs.
 
 import { FoldOracle } from '../oracle/fold-oracle.ts';
-import type { OracleSetup, OracleStep } from '../oracle/fold-steps.ts';
+import type { OracleSetup, OracleStep, ProfilesStep } from '../oracle/fold-steps.ts';
 import type { DriverOutputs, DriverRecord, FoldDriver, FoldDriverKind } from './fold-driver.ts';
 
 class OracleDriver implements FoldDriver {
@@ -21,6 +21,10 @@ class OracleDriver implements FoldDriver {
 
   settings(settings: OracleSetup['settings']): DriverOutputs {
     return this.#apply({ kind: 'settings', settings });
+  }
+
+  profiles(changes: ProfilesStep['changes']): DriverOutputs {
+    return this.#apply({ kind: 'profiles', changes });
   }
 
   #apply(step: OracleStep): DriverOutputs {

@@ -2,21 +2,16 @@
 
 import type { AggregateRow, AlertRow, RecordRef } from '../oracle/output-rows.ts';
 import { type ExpectedOutput, formatAlert, formatWindow, type OutputKind } from './expected-output.ts';
-import type { DriverOutputs, FoldDriver, FoldDriverKind } from './fold-driver.ts';
+import { type DriverOutputs, type FoldDriverKind, playStep } from './fold-driver.ts';
 import type { Scenario, ScenarioStep } from './parse-scenario.ts';
 
 /** Throws with file, line, what was expected and what came at the first step that is not as the text says. */
 export function runScenario(fileName: string, scenario: Scenario, kind: FoldDriverKind): void {
   const driver = kind.create(scenario.setup);
   for (const step of scenario.steps) {
-    const fault = compareStep(step, play(driver, step));
+    const fault = compareStep(step, playStep(driver, step.step));
     if (fault !== null) throw new Error(`${fileName}:${step.line}: ${scenario.name} (${kind.name})\n  ${step.text}\n${fault}`);
   }
-}
-
-function play(driver: FoldDriver, { step }: ScenarioStep): DriverOutputs {
-  if (step.kind === 'record') return driver.record(step);
-  return step.kind === 'tick' ? driver.tick(step.P) : driver.settings(step.settings);
 }
 
 function compareStep({ step, expected }: ScenarioStep, outputs: DriverOutputs): string | null {

@@ -2,11 +2,12 @@
 //
 //   settings window=60s grace=10s idle=30s batch=0 skew=1m past=7d parts=64 devices=1000 duplicates=65536
 //   settings rule=hot:temperature>100 deadband=5 for=0 off=0 severity=CRITICAL unit=Cel label.site=north
+//   settings rule=hot:temperature>100 levels=120:CRITICAL,140:CRITICAL stale=5m
 //   settings rule=-hot
 //
 // `rule=` adds the rule or replaces the one with the same id; the words after it belong to it. `rule=-id` removes one.
 
-import type { OracleRule, OracleSettings } from '../oracle/fold-steps.ts';
+import type { OracleLevel, OracleRule, OracleSettings } from '../oracle/fold-steps.ts';
 import { parseSpan } from './scenario-time.ts';
 
 export const DEFAULT_SETTINGS: OracleSettings = {
@@ -42,6 +43,8 @@ const ruleWords: Readonly<Record<string, (text: string) => Partial<OracleRule>>>
   off: (text) => ({ offDelayMs: parseSpan(text) }),
   severity: (text) => ({ severity: parseSeverity(text) }),
   unit: (unit) => ({ unit }),
+  levels: (text) => ({ levels: parseLevels(text) }),
+  stale: (text) => ({ staleAfterMs: text === 'never' ? null : parseSpan(text) }),
 };
 
 /** A finite number; throws with the text when it is none. */
@@ -49,6 +52,15 @@ export function parseNumber(text: string): number {
   const value = Number(text);
   if (text === '' || !Number.isFinite(value)) throw new Error(`'${text}' is no number`);
   return value;
+}
+
+/** `120:CRITICAL,140:CRITICAL`, or `none`. */
+export function parseLevels(text: string): OracleLevel[] {
+  if (text === 'none') return [];
+  return text.split(',').map((level) => {
+    const [threshold = '', severity = ''] = level.split(':');
+    return { threshold: parseNumber(threshold), severity: parseSeverity(severity) };
+  });
 }
 
 function parseSeverity(text: string): OracleRule['severity'] {
@@ -71,6 +83,8 @@ function parseRule(text: string): OracleRule {
     severity: 'CRITICAL',
     unit: '',
     labels: {},
+    levels: [],
+    staleAfterMs: null,
   };
 }
 

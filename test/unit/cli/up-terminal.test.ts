@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { alertLine } from '../../../src/cli/up/alert-lines.ts';
 import { cutToWidth, LiveTerminal } from '../../../src/cli/up/live-terminal.ts';
 import { progressBlock, StartProgress } from '../../../src/cli/up/start-progress.ts';
-import type { Alert } from '../../../src/core/alert-lifecycle.ts';
+import type { Alert } from '../../../src/core/alert-record.ts';
 
 /** A stream that keeps what is written; its size may change. */
 function recorder(size: { columns?: number; rows?: number } = {}) {

@@ -22,6 +22,8 @@ rules:
     severity: 'CRITICAL',
     unit: 'Cel',
     labels: {},
+    levels: [],
+    staleAfterMs: null,
   });
   expect(rules[1]).toMatchObject({
     direction: 'below',
@@ -33,6 +35,37 @@ rules:
     unit: 'Cel',
     labels: { team: 'cooling' },
   });
+});
+
+test('a ladder of severities and a time of silence', () => {
+  const { rules, problems } = parseRules(`
+rules:
+  - { id: cold, metric: temperature, below: 5, severity: INFO, levels: [{ below: 2, severity: WARNING }, { below: -10, severity: CRITICAL }] }
+  - { id: hot, metric: temperature, above: 90, staleAfter: 5m }
+`);
+  expect(problems).toEqual([]);
+  const levels = [
+    { threshold: 2, severity: 'WARNING' },
+    { threshold: -10, severity: 'CRITICAL' },
+  ];
+  expect(rules[0]).toMatchObject({ threshold: 5, severity: 'INFO', levels, staleAfterMs: null });
+  expect(rules[1]).toMatchObject({ levels: [], staleAfterMs: 300_000 });
+});
+
+test.each([
+  ['levels: 3', '"levels" must be a list like [{above: 120, severity: CRITICAL}], not 3'],
+  ['levels: [{ below: 120, severity: CRITICAL }]', 'level 2: it must be a mapping of "above" and "severity"'],
+  ['levels: [{ above: 120 }]', 'level 2: it must be a mapping of "above" and "severity"'],
+  ['levels: [{ above: 120, severity: RED }]', 'level 2: "severity" must be one of INFO, WARNING, CRITICAL, not "RED"'],
+  ['levels: [{ above: hot, severity: CRITICAL }]', 'level 2: "above" must be a number, not "hot"'],
+  ['levels: [{ above: 100, severity: CRITICAL }]', 'level 2: it must lie further above and be more severe'],
+  ['levels: [{ above: 110, severity: INFO }]', 'level 2: it must lie further above and be more severe'],
+  ['levels: [{ above: 110, severity: CRITICAL }, { above: 105, severity: CRITICAL }]', 'level 3: it must lie further above'],
+  ['staleAfter: 0', '"staleAfter" must be longer than 0'],
+  ['staleAfter: soon', '"staleAfter" must be a duration'],
+])('%s is refused', (fields, problem) => {
+  const { problems } = parseRules(`rules: [{ id: hot, metric: temperature, above: 100, severity: INFO, ${fields} }]`);
+  expect(problems.join('\n')).toContain(problem);
 });
 
 test('everything that is wrong is said at once, with the rule and what is allowed', () => {
