@@ -8,11 +8,20 @@ import { payloadOf, statusTopic, telemetryTopic } from './reading.ts';
 
 export type ProtocolVersion = 4 | 5;
 
+/** PEM: CAs that are trusted instead of the usual ones, our certificate and its key. */
+export interface TlsTexts {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
 export interface LinkOptions {
   readonly url: string;
   readonly clientId: string;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /** For mqtts:// and wss://. */
+  readonly tls?: TlsTexts | undefined;
   readonly protocolVersion: ProtocolVersion;
   /** The device whose last will this connection carries; null when it is shared, because a connection has one will only. */
   readonly willOf: string | null;
@@ -142,7 +151,7 @@ export class DeviceLink {
   }
 
   #clientOptions(): IClientOptions {
-    const { clientId, username, password, protocolVersion, willOf } = this.#options;
+    const { clientId, username, password, tls, protocolVersion, willOf } = this.#options;
     return {
       clientId,
       protocolVersion,
@@ -153,6 +162,7 @@ export class DeviceLink {
       resubscribe: false,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
+      ...tls,
       ...(willOf === null ? {} : { will: { topic: statusTopic(willOf), payload: Buffer.from('offline'), qos: 1 as const, retain: true } }),
     };
   }

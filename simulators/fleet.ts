@@ -1,4 +1,4 @@
-import { DeviceLink, type ProtocolVersion } from './device-link.ts';
+import { DeviceLink, type ProtocolVersion, type TlsTexts } from './device-link.ts';
 import type { DeviceFeed } from './feed.ts';
 import type { SentReading } from './reading.ts';
 import type { TruthWriter } from './truth-file.ts';
@@ -10,6 +10,7 @@ export interface FleetOptions {
   readonly url: string;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  readonly tls?: TlsTexts | undefined;
   readonly clientIdPrefix: string;
   readonly connectionsMax: number;
   /** Publishes without PUBACK, per connection. */
@@ -151,13 +152,14 @@ export class Fleet {
   }
 
   #makeLink(members: readonly Member[], index: number): DeviceLink {
-    const { url, username, password, clientIdPrefix, inFlightMax } = this.#options;
+    const { url, username, password, tls, clientIdPrefix, inFlightMax } = this.#options;
     const own = members.length === 1 ? (members[0]?.feed.device ?? null) : null;
     const fleet = this;
     return new DeviceLink({
       url,
       username,
       password,
+      tls,
       clientId: `${clientIdPrefix}-${own ?? `shared-${index + 1}`}`,
       // Known only when the first connection stands, therefore asked for at every opening.
       get protocolVersion() {

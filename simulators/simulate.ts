@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import type { TlsTexts } from './device-link.ts';
 import { type DeviceFeed, replayFeed, simulatedFeeds } from './feed.ts';
 import { type EndReason, Fleet, type FleetCounts } from './fleet.ts';
 import { readSeries } from './replay.ts';
@@ -94,6 +96,7 @@ function makeFleet(
     url: settings.url,
     username: env['MQTT_USERNAME'],
     password: env['MQTT_PASSWORD'],
+    tls: tlsTexts(env),
     // Two fleets with the same client ids would throw each other out, over and over.
     clientIdPrefix: `ingot-sim-${process.pid}`,
     connectionsMax: settings.connectionsMax,
@@ -103,6 +106,11 @@ function makeFleet(
     truth,
     warn: say,
   });
+}
+
+function tlsTexts(env: NodeJS.ProcessEnv): TlsTexts {
+  const paths = { ca: env['MQTT_TLS_CA_FILE'], cert: env['MQTT_TLS_CERT_FILE'], key: env['MQTT_TLS_KEY_FILE'] };
+  return Object.fromEntries(Object.entries(paths).flatMap(([name, path]) => (path ? [[name, readFileSync(path, 'utf8')]] : [])));
 }
 
 function headerOf(settings: RunSettings): Record<string, string | number | null> {

@@ -35,6 +35,12 @@ export const ERROR_KINDS = {
     meaning: "A topic's settings or partition count are not what Ingot needs. See 'ingot topics describe'.",
   },
   KAFKA_UNREACHABLE: { canRetry: true, exitCode: 3, meaning: 'No Kafka broker answered. Check KAFKA_BROKERS.' },
+  KAFKA_REFUSED: {
+    canRetry: false,
+    exitCode: 3,
+    meaning:
+      'Kafka refused the login or a request, or its certificate is not trusted. Check KAFKA_SASL_*, KAFKA_SSL_* and what this user may do.',
+  },
   CORRUPT_BATCH: { canRetry: false, exitCode: 1, meaning: 'A record batch does not match its checksum or its own lengths.' },
   COMPRESSED_INPUT: {
     canRetry: false,
@@ -115,8 +121,9 @@ export const ERROR_KINDS = {
   MQTT_UNREACHABLE: { canRetry: true, exitCode: 3, meaning: 'No MQTT broker answered. Check MQTT_URL.' },
   MQTT_REFUSED: {
     canRetry: false,
-    exitCode: 2,
-    meaning: 'The MQTT broker refused the connection. Check MQTT_USERNAME, MQTT_PASSWORD and MQTT_CLIENT_ID.',
+    exitCode: 3,
+    meaning:
+      'The MQTT broker refused the connection, or its certificate is not trusted. Check MQTT_USERNAME, MQTT_PASSWORD, MQTT_TLS_* and MQTT_CLIENT_ID.',
   },
   MQTT_SUBSCRIPTION_REFUSED: {
     canRetry: false,
@@ -132,7 +139,8 @@ export const ERROR_KINDS = {
   REGISTRY_REFUSED: {
     canRetry: false,
     exitCode: 3,
-    meaning: 'The Schema Registry refused a request. Check SCHEMA_REGISTRY_AUTH and what this user may do.',
+    meaning:
+      'The Schema Registry refused a request, or its certificate is not trusted. Check SCHEMA_REGISTRY_AUTH, SCHEMA_REGISTRY_CA_FILE and what this user may do.',
   },
   SCHEMA_INCOMPATIBLE: {
     canRetry: false,
@@ -188,7 +196,8 @@ export const ERROR_KINDS = {
   DATABASE_REFUSED: {
     canRetry: false,
     exitCode: 3,
-    meaning: 'The database refused a statement or the login. Check the user, its password and its rights.',
+    meaning:
+      'The database refused a statement or the login, or its certificate is not trusted. Check DATABASE_URL and the rights of its user.',
   },
   ROW_REFUSED: {
     canRetry: false,

@@ -51,10 +51,12 @@ export function startSimulatorProgram({ args, mqtt, stdio, signal }: SimulatorPr
 function environmentFor(mqtt: Config['mqtt'] | undefined): NodeJS.ProcessEnv {
   if (mqtt === undefined) return process.env;
   const { MQTT_USERNAME: _username, MQTT_PASSWORD: _password, ...rest } = process.env;
+  const files = { MQTT_TLS_CA_FILE: mqtt.caFile, MQTT_TLS_CERT_FILE: mqtt.certFile, MQTT_TLS_KEY_FILE: mqtt.keyFile };
   return {
     ...rest,
     MQTT_URL: mqtt.url,
     ...(mqtt.username === null ? {} : { MQTT_USERNAME: mqtt.username }),
     ...(mqtt.password === null ? {} : { MQTT_PASSWORD: mqtt.password }),
+    ...Object.fromEntries(Object.entries(files).filter(([, path]) => path !== null)),
   };
 }

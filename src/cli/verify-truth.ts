@@ -8,6 +8,7 @@ import { AGGREGATE_SCHEMA, ALERT_SCHEMA, type OurSchema } from '../registry/our-
 import { openSchemaCodecs } from '../registry/schema-codecs.ts';
 import { foldSettings } from './roles/aggregator-role.ts';
 import { connectLog } from './roles/connect-log.ts';
+import { registryAddress } from './roles/connect-registry.ts';
 import { startSimulatorProgram } from './simulator-program.ts';
 import { readTopics } from './tail/read-topics.ts';
 import type { Since } from './tail/since.ts';
@@ -78,8 +79,7 @@ function truthRule({ id, metric, direction, threshold, deadband, forMs, offDelay
 /** Both topics up to their ends, decoded. Each partition comes in its order. */
 async function* rowsOf(config: Config, options: VerifyTruthOptions): AsyncGenerator<object, void, void> {
   const { topicPrefix, clientId } = config.kafka;
-  const { url, auth } = config.registry;
-  const codecs = await openSchemaCodecs({ registry: { url, auth: auth ?? undefined, autoRegister: false }, topicPrefix });
+  const codecs = await openSchemaCodecs({ registry: { ...registryAddress(config), autoRegister: false }, topicPrefix });
   const log = connectLog(config, `${clientId}-verify`);
   const { since, signal, stderr } = options;
   const read = async function* <Value extends object>(topic: 'aggregates' | 'alerts', schema: OurSchema<Value>) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { IngotError } from '../errors.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
+import { contradictions, unprotectedSecrets } from './contradictions.ts';
 import { nearestName } from './nearest-name.ts';
 import type { Setting } from './setting.ts';
 import { ALL_SETTINGS, type Config } from './settings-table.ts';
@@ -58,9 +59,9 @@ export function requireConfig(loaded: LoadedConfig): Config {
   );
 }
 
-/** A URL without the password that someone may have put into it. */
+/** A URL without the password that someone may have put into it. Whatever a password holds, it ends with the last `@`. */
 export function maskUrlPassword(text: string): string {
-  return text.replace(/(\/\/[^/@:\s]*:)[^/@\s]+@/g, '$1[masked]@');
+  return text.replace(/(\/\/[^/?#@:\s]*:)\S*@/g, '$1[masked]@');
 }
 
 /** The flag of a setting: KAFKA_BROKERS is `kafka-brokers`. */
@@ -80,7 +81,7 @@ function resolveAll(sources: ConfigSources, file: ConfigFile | null, addresses: 
   }
   const config = groups as unknown as Config;
   if (problems.length === 0) problems.push(...contradictions(config));
-  const warnings = misspeltVariables(sources.environment ?? {});
+  const warnings = [...misspeltVariables(sources.environment ?? {}), ...(problems.length === 0 ? unprotectedSecrets(config) : [])];
   return { config: problems.length === 0 ? config : null, settings, problems, warnings };
 }
 
@@ -103,7 +104,10 @@ function resolveOne(setting: Setting<unknown>, from: Resolving): ResolvedSetting
   const value = setting.parse(given.text);
   if (value === undefined) {
     const shown = setting.isSecret ? '[masked]' : JSON.stringify(maskUrlPassword(given.text).slice(0, 200));
-    from.problems.push(`${setting.variable}: given ${shown} (${given.source}); allowed is ${setting.allowed}.`);
+    const why = setting.refusal?.(given.text) ?? null;
+    from.problems.push(
+      `${setting.variable}: given ${shown} (${given.source});${why === null ? '' : ` ${why};`} allowed is ${setting.allowed}.`,
+    );
   }
   return { setting, text: given.text, value: value ?? null, origin: given.origin, source: given.source };
 }
@@ -132,36 +136,27 @@ function fromVariables(setting: Setting<unknown>, read: (name: string) => string
     problems.push(`${setting.variable} and ${setting.variable}_FILE are both given; allowed is one of them.`);
     return undefined;
   }
-  try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    problems.push(
-      `${setting.variable}_FILE: given ${JSON.stringify(path)}; allowed is a readable file (${(error as NodeJS.ErrnoException).code}).`,
-    );
-    return undefined;
-  }
+  const { text, problem } = readSecretFile(path);
+  if (problem === null) return text;
+  problems.push(`${setting.variable}_FILE: given ${JSON.stringify(path)}; ${problem}; allowed is a readable file with the secret in it.`);
+  return undefined;
 }
 
-/** What no single setting can tell. */
-function contradictions(config: Config): string[] {
-  const found: string[] = [];
-  const { kafka, mqtt, bridge } = config;
-  if (kafka.saslMechanism !== null && (kafka.saslUsername === null || kafka.saslPassword === null)) {
-    found.push(
-      'KAFKA_SASL_MECHANISM is given without KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE); give all three.',
-    );
+const SECRET_BYTES_MAX = 64 * 1024;
+
+/** The line end that editors and `echo` leave at the end is no part of a secret. */
+function readSecretFile(
+  path: string,
+): { readonly text: string; readonly problem: null } | { readonly text: null; readonly problem: string } {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    return { text: null, problem: `it cannot be read (${(error as NodeJS.ErrnoException).code})` };
   }
-  if (kafka.saslMechanism === null && (kafka.saslUsername !== null || kafka.saslPassword !== null)) {
-    found.push('KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is given without KAFKA_SASL_MECHANISM; give all three or none.');
-  }
-  if (kafka.replication === 0) found.push('KAFKA_REPLICATION: given "0"; allowed is -1 or a number from 1.');
-  if (mqtt.password !== null && mqtt.username === null) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
-  if (bridge.inflightBytesMax < bridge.maxPayloadBytes) {
-    found.push(
-      `BRIDGE_INFLIGHT_BYTES_MAX (${bridge.inflightBytesMax}) is below MAX_PAYLOAD_BYTES (${bridge.maxPayloadBytes}); allowed is at least that.`,
-    );
-  }
-  return found;
+  if (text === '') return { text: null, problem: 'it is empty' };
+  if (text.length > SECRET_BYTES_MAX) return { text: null, problem: `it is longer than ${SECRET_BYTES_MAX} characters` };
+  return { text, problem: null };
 }
 
 /** Variables of the environment that look like one of ours with a slip of the finger. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { DurationMs } from '../core/time.ts';
 import { parseDuration } from './duration.ts';
+import { type PemBlock, pemFileProblem } from './pem-file.ts';
 
 // One setting: its environment variable, what it may be, and how its text becomes a value. The table is in settings-table.ts.
 
@@ -15,6 +16,8 @@ export interface Setting<Value> {
   readonly defaultText: string | null;
   /** The value, or undefined when the text is not allowed. */
   readonly parse: (text: string) => Value | undefined;
+  /** Why a text is not allowed, where `allowed` alone would leave the user guessing. */
+  readonly refusal?: (text: string) => string | null;
   /** A secret is masked wherever it is shown, can come from the file named by <variable>_FILE, and has no flag. */
   readonly isSecret: boolean;
   /** A second, shorter flag, for example `window` for WINDOW_SIZE. */
@@ -65,6 +68,19 @@ export function pathSetting(variable: string, options: WithDefault & { base: str
     allowed: 'a path',
     parse: (text) => (UNPRINTABLE.test(text) ? undefined : resolve(options.base, text)),
   });
+}
+
+/** The path of a readable PEM file with such a block. A relative one counts from where the command is run. */
+export function pemFileSetting(variable: string, options: Basics & { block: PemBlock }): Setting<string | null> {
+  const { block } = options;
+  const refusal = (text: string) => (UNPRINTABLE.test(text) ? null : pemFileProblem(text, block));
+  return {
+    ...setting<string | null>(variable, options, {
+      allowed: `a PEM file with a ${block === 'CERTIFICATE' ? 'certificate' : 'key that has no passphrase'}`,
+      parse: (text) => (UNPRINTABLE.test(text) || refusal(text) !== null ? undefined : text),
+    }),
+    refusal,
+  };
 }
 
 /** Values separated by commas; at least one. */

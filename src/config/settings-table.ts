@@ -36,7 +36,10 @@ export const SETTINGS = {
       block: 'CERTIFICATE',
       help: 'CAs that the certificate of the MQTT broker may be signed by, instead of the usual ones. For mqtts:// and wss://.',
     }),
-    certFile: pemFileSetting('MQTT_TLS_CERT_FILE', { block: 'CERTIFICATE', help: 'Our certificate, for an MQTT broker that asks for one.' }),
+    certFile: pemFileSetting('MQTT_TLS_CERT_FILE', {
+      block: 'CERTIFICATE',
+      help: 'Our certificate, for an MQTT broker that asks for one.',
+    }),
     keyFile: pemFileSetting('MQTT_TLS_KEY_FILE', { block: 'PRIVATE KEY', help: 'The key of MQTT_TLS_CERT_FILE.' }),
     topics: listSetting('MQTT_TOPICS', {
       default: 'devices/+/telemetry',
@@ -145,7 +148,10 @@ export const SETTINGS = {
       block: 'CERTIFICATE',
       help: 'CAs that the certificate of the registry may be signed by, instead of the usual ones. For https://.',
     }),
-    certFile: pemFileSetting('SCHEMA_REGISTRY_CERT_FILE', { block: 'CERTIFICATE', help: 'Our certificate, for a registry that asks for one.' }),
+    certFile: pemFileSetting('SCHEMA_REGISTRY_CERT_FILE', {
+      block: 'CERTIFICATE',
+      help: 'Our certificate, for a registry that asks for one.',
+    }),
     keyFile: pemFileSetting('SCHEMA_REGISTRY_KEY_FILE', { block: 'PRIVATE KEY', help: 'The key of SCHEMA_REGISTRY_CERT_FILE.' }),
     autoRegister: booleanSetting('SCHEMA_AUTO_REGISTER', {
       default: 'false',

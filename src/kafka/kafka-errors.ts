@@ -17,6 +17,7 @@ export const KAFKA_ERROR = {
   groupAuthorizationFailed: 30,
   clusterAuthorizationFailed: 31,
   invalidProducerEpoch: 47,
+  saslAuthenticationFailed: 58,
   producerFenced: 90,
 } as const;
 
@@ -51,6 +52,16 @@ export function isFencedError(error: unknown): boolean {
 /** The broker refused a batch for its size. */
 export function isTooLargeError(error: unknown): boolean {
   return hasKafkaCode(error, [KAFKA_ERROR.messageTooLarge, KAFKA_ERROR.recordListTooLarge]);
+}
+
+/** Login or rights: asking again changes nothing. The library's own errors of SASL carry no code. */
+export function isRefusedError(error: unknown): boolean {
+  const { topicAuthorizationFailed, groupAuthorizationFailed, clusterAuthorizationFailed, saslAuthenticationFailed } = KAFKA_ERROR;
+  const codes = [topicAuthorizationFailed, groupAuthorizationFailed, clusterAuthorizationFailed, saslAuthenticationFailed];
+  return (
+    hasKafkaCode(error, codes) ||
+    [...withCauses(error)].some((one) => (one as { name?: unknown }).name === 'KafkaJSSASLAuthenticationError')
+  );
 }
 
 export function isUnknownTopicError(error: unknown): boolean {

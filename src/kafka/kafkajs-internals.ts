@@ -11,7 +11,8 @@ import { log } from '../ops/log.ts';
 export interface KafkaAddress {
   readonly brokers: readonly string[];
   readonly clientId: string;
-  readonly ssl?: boolean;
+  /** True: as the machine trusts; the object says which CAs instead, and has our own certificate. */
+  readonly ssl?: boolean | Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
   readonly sasl?: SASLOptions;
 }
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
+import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
 import { IngotError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
-import { errorText, hasKafkaCode, isUnknownTopicError, KAFKA_ERROR } from './kafka-errors.ts';
+import { errorText, hasKafkaCode, isRefusedError, isUnknownTopicError, KAFKA_ERROR } from './kafka-errors.ts';
 import { BreakableSockets, type KafkaAddress, publicClientConfig, type RetrySettings } from './kafkajs-internals.ts';
 import type { LogAdmin, TopicDescription, TopicSpec, Watermarks } from './log-port.ts';
 
@@ -133,9 +134,7 @@ export class KafkaLogAdmin implements LogAdmin {
       // The next question gets new connections.
       this.#open?.sockets.destroy(new Error('the connection is replaced after a failed call'));
       this.#open = null;
-      throw new IngotError('KAFKA_UNREACHABLE', `Kafka at ${brokers.join(', ')}: ${errorText(error)}. Check KAFKA_BROKERS.`, {
-        cause: error,
-      });
+      throw unusable(brokers, error);
     }
   }
 
@@ -148,6 +147,22 @@ export class KafkaLogAdmin implements LogAdmin {
     await this.#open.admin.connect();
     return this.#open.admin;
   }
+}
+
+const TLS_SETTINGS: TlsSettingNames = {
+  address: 'KAFKA_BROKERS',
+  ca: 'KAFKA_SSL_CA_FILE',
+  certificate: 'KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE',
+};
+
+function unusable(brokers: readonly string[], cause: unknown): IngotError {
+  const text = errorText(cause);
+  const advice = tlsAdvice(text, TLS_SETTINGS);
+  const where = `Kafka at ${brokers.join(', ')}`;
+  if (advice !== null) return new IngotError('KAFKA_REFUSED', `${where}: ${text}. ${advice}.`, { cause });
+  if (!isRefusedError(cause)) return new IngotError('KAFKA_UNREACHABLE', `${where}: ${text}. Check KAFKA_BROKERS.`, { cause });
+  const settings = 'KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD';
+  return new IngotError('KAFKA_REFUSED', `${where} refused us: ${text}. Check ${settings}, and what this user may do.`, { cause });
 }
 
 /** False when somebody else has created it meanwhile. */

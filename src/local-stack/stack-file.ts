@@ -22,7 +22,8 @@ const NAME = 'stack.json';
 export function writeStackFile(dataFolder: string, contents: Omit<StackFile, 'pid' | 'startedAt'>): void {
   const file: StackFile = { pid: process.pid, startedAt: new Date().toISOString(), ...contents };
   const making = join(dataFolder, `${NAME}.${process.pid}`);
-  writeFileSync(making, `${JSON.stringify(file, null, 2)}\n`);
+  // An address may hold a password.
+  writeFileSync(making, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
   renameSync(making, join(dataFolder, NAME));
 }
 

@@ -1,5 +1,8 @@
+import { Agent } from 'node:https';
 import { createRequire } from 'node:module';
+import type { ConnectionOptions } from 'node:tls';
 import type { SchemaRegistryAPIClientArgs } from '@kafkajs/confluent-schema-registry/dist/api/index.js';
+import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
 import { IngotError } from '../errors.ts';
 import type { Compatibility } from './our-schemas.ts';
 
@@ -37,6 +40,8 @@ export interface RegistryOptions {
   readonly url: string;
   /** `user:password`. */
   readonly auth?: string | undefined;
+  /** For https: which CAs are trusted instead of the usual ones, and our own certificate. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'> | undefined;
   readonly requestTimeoutMs?: number;
 }
 
@@ -65,13 +70,14 @@ const { default: createApi } = createRequire(import.meta.url)('@kafkajs/confluen
 };
 
 /** Connects to nothing yet. */
-export function createSchemaRegistry({ url, auth, requestTimeoutMs = REQUEST_TIMEOUT_MS }: RegistryOptions): SchemaRegistry {
+export function createSchemaRegistry({ url, auth, tls, requestTimeoutMs = REQUEST_TIMEOUT_MS }: RegistryOptions): SchemaRegistry {
   const api = createApi({
     host: url.replace(/\/+$/, ''),
     clientId: 'ingot',
     // Who calls knows whether and how long to try again.
     retry: { retries: 0 },
     ...(auth === undefined ? {} : { auth: credentials(auth) }),
+    ...(tls === undefined ? {} : { agent: new Agent({ ...tls, keepAlive: true }) }),
   });
   const call = async (method: ApiCall, parameters: Record<string, unknown>): Promise<unknown> => {
     const response = await answerOf(method({ ...parameters, signal: AbortSignal.timeout(requestTimeoutMs) }), requestTimeoutMs).catch(
@@ -144,10 +150,23 @@ function toIngotError(error: unknown, url: string): Error {
   const status = error instanceof Error && 'status' in error ? Number(error.status) : Number.NaN;
   const said = error instanceof Error ? saidBy(error.message) : String(error);
   if (status === 404) return new NotFound(said);
+  const advice = tlsAdvice(said, TLS_SETTINGS);
+  if (status === NO_ANSWER && advice !== null) return refused(url, `${said}. ${advice}.`, error);
+  if (status === 401) return refused(url, `${said}. Check SCHEMA_REGISTRY_AUTH.`, error);
   if (status === 409) return new IngotError('SCHEMA_INCOMPATIBLE', said, { cause: error });
   if (status === NO_ANSWER || status === 408 || status === 429 || status >= 500 || Number.isNaN(status))
     return unreachable(url, said, error);
-  return new IngotError('REGISTRY_REFUSED', `The Schema Registry at ${url} refused a request: ${said}`, { cause: error });
+  return refused(url, said, error);
+}
+
+const TLS_SETTINGS: TlsSettingNames = {
+  address: 'SCHEMA_REGISTRY_URL',
+  ca: 'SCHEMA_REGISTRY_CA_FILE',
+  certificate: 'SCHEMA_REGISTRY_CERT_FILE and SCHEMA_REGISTRY_KEY_FILE',
+};
+
+function refused(url: string, why: string, cause: unknown): IngotError {
+  return new IngotError('REGISTRY_REFUSED', `The Schema Registry at ${url} refused a request: ${why}`, { cause });
 }
 
 /**

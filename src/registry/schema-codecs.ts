@@ -4,7 +4,7 @@ import { registryAwaited, schemaIdTakenFromDisk, schemaStoreFailed } from '../op
 import { type AvroEncoder, createEncoder, parseAvroType } from './avro-codec.ts';
 import type { OurSchema } from './our-schemas.ts';
 import { registerSchema, requireSchema, type SubjectSchema, subjectSchema } from './register-schemas.ts';
-import { createSchemaRegistry, type SchemaRegistry } from './registry-client.ts';
+import { createSchemaRegistry, type RegistryOptions, type SchemaRegistry } from './registry-client.ts';
 import { NO_SCHEMA_STORE, openSchemaStore, type SchemaStore } from './schema-store.ts';
 import { createValueDecoder, type ValueDecoder } from './value-decoder.ts';
 
@@ -36,8 +36,7 @@ interface StartOptions {
 }
 
 export interface SchemaCodecsOptions extends Omit<StartOptions, 'autoRegister'> {
-  /** `auth` is `user:password`. */
-  readonly registry: { readonly url: string; readonly auth?: string | undefined; readonly autoRegister: boolean };
+  readonly registry: RegistryOptions & { readonly autoRegister: boolean };
   /** Where the copy of the schemas is kept; without it nothing is. */
   readonly storeFile?: string;
 }
@@ -48,10 +47,12 @@ const LAST_RETRY_MS = 3_000;
 
 /** Reads the copy on disk; does not connect. */
 export async function openSchemaCodecs({ registry, storeFile, ...start }: SchemaCodecsOptions): Promise<SchemaCodecs> {
-  const { url, auth, autoRegister } = registry;
+  const { autoRegister, ...address } = registry;
   const store =
-    storeFile === undefined ? NO_SCHEMA_STORE : await openSchemaStore({ file: storeFile, registryUrl: url, onError: schemaStoreFailed });
-  return startSchemaCodecs({ registry: createSchemaRegistry({ url, auth }), store, autoRegister, ...start });
+    storeFile === undefined
+      ? NO_SCHEMA_STORE
+      : await openSchemaStore({ file: storeFile, registryUrl: address.url, onError: schemaStoreFailed });
+  return startSchemaCodecs({ registry: createSchemaRegistry(address), store, autoRegister, ...start });
 }
 
 interface Start extends StartOptions {

@@ -1,3 +1,4 @@
+import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
 import { IngotError } from '../errors.ts';
 
 // The narrow contract with a SQL database that speaks PostgreSQL's dialect: PostgreSQL itself, or PGlite in the process.
@@ -42,12 +43,21 @@ const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(['08', '40', '53', '55', 
 /** The server ended a session that was idle within a transaction, or a transaction that took too long. */
 const TRANSIENT_STATES: ReadonlySet<string> = new Set(['25P03', '25P04']);
 
+const TLS_SETTINGS: TlsSettingNames = {
+  address: 'DATABASE_URL',
+  ca: 'sslrootcert=FILE in DATABASE_URL',
+  certificate: 'sslcert=FILE and sslkey=FILE in DATABASE_URL',
+};
+
 /** What a driver threw, as an error of ours. Without SQLSTATE it is the connection that failed. */
 export function toDatabaseError(error: unknown, address: string): IngotError {
   if (error instanceof IngotError) return error;
   const { message, code } = describeDriverError(error);
   const sqlState = code !== null && /^[0-9A-Z]{5}$/.test(code) ? code : null;
   const details = { sqlState };
+  const advice = sqlState === null ? tlsAdvice(message, TLS_SETTINGS) : null;
+  if (advice !== null)
+    return new IngotError('DATABASE_REFUSED', `The database at ${address}: ${message}. ${advice}.`, { cause: error, details });
   if (sqlState === null || TRANSIENT_CLASSES.has(sqlState.slice(0, 2)) || TRANSIENT_STATES.has(sqlState)) {
     return new IngotError('DATABASE_UNREACHABLE', `The database at ${address} does not do its work: ${message}.`, {
       cause: error,

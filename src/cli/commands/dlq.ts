@@ -7,6 +7,7 @@ import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, RowPrinter } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
+import { registryAddress } from '../roles/connect-registry.ts';
 import type { LogRecord } from '../tail/partition-feed.ts';
 import { payloadText } from '../tail/payload-text.ts';
 import { readRecordAt } from '../tail/read-record-at.ts';
@@ -152,9 +153,8 @@ async function asText(record: LogRecord, context: Pick<CommandContext, 'config'>
 async function decodedReading(record: LogRecord, { registry, kafka }: Config): Promise<string | null> {
   if (record.headers.get('failure-stage') !== 'aggregator') return null;
   try {
-    const { url, auth } = registry;
     const codecs = await openSchemaCodecs({
-      registry: { url, auth: auth ?? undefined, autoRegister: false },
+      registry: { ...registryAddress({ registry }), autoRegister: false },
       topicPrefix: kafka.topicPrefix,
     });
     const decoded = await decodeRecord(codecs.openDecoder(READING_SCHEMA), record);

@@ -5,6 +5,7 @@ import { checkCompatibility, describeProblems, findSchemaId, registerSchema, sub
 import { createSchemaRegistry, type SchemaRegistry } from '../../registry/registry-client.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { OUTPUT_FLAG, printRows } from '../output.ts';
+import { registryAddress } from '../roles/connect-registry.ts';
 import { escapeControls } from '../terminal-text.ts';
 
 // `ingot schemas`: the schemas in the registry, and how ours in schemas/ stand to them.
@@ -16,7 +17,7 @@ const SUBJECT_FLAG = {
 const SETTINGS = ['SCHEMA_REGISTRY_URL', 'SCHEMA_REGISTRY_AUTH', 'KAFKA_TOPIC_PREFIX'];
 
 function connect(config: Config): SchemaRegistry {
-  return createSchemaRegistry({ url: config.registry.url, auth: config.registry.auth ?? undefined });
+  return createSchemaRegistry(registryAddress(config));
 }
 
 /** Whether what a user typed means this schema. */

@@ -25,7 +25,7 @@ export const simulate = defineCommand({
       help: 'Lines on stderr, or JSON lines on stdout. Default: text on a terminal.',
     },
   },
-  settings: ['MQTT_URL', 'MQTT_USERNAME', 'MQTT_PASSWORD'],
+  settings: ['MQTT_URL', 'MQTT_USERNAME', 'MQTT_PASSWORD', 'MQTT_TLS_CA_FILE'],
   examples: [
     { line: 'ingot simulate', shows: 'ten devices, some of which get too hot' },
     { line: 'ingot simulate --devices 1000 --rate 5000 --scenario steady --duration 1m', shows: 'load' },

@@ -11,6 +11,7 @@ import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../registry/o
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { registryAddress } from './connect-registry.ts';
 
 // Constructs the aggregator of this process from the configuration.
 
@@ -62,7 +63,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
   const kafka = health.dependency('kafka');
   const registry = health.dependency('registry');
   const codecs = await openSchemaCodecs({
-    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: config.registry.autoRegister },
+    registry: { ...registryAddress(config), autoRegister: config.registry.autoRegister },
     topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-aggregator.json'),
     unknownPatienceMs: config.registry.unknownPatienceMs,

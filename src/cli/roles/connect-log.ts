@@ -1,3 +1,4 @@
+import { readTlsFiles } from '../../config/pem-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { IngotError } from '../../errors.ts';
 import { createKafkaLog } from '../../kafka/kafka-log.ts';
@@ -9,12 +10,12 @@ export function connectLog(config: Config, clientId: string): LogClient {
   const { brokers, ssl, saslMechanism, saslUsername, saslPassword } = config.kafka;
   const sasl =
     saslMechanism === null ? undefined : { mechanism: saslMechanism, username: saslUsername ?? '', password: saslPassword ?? '' };
-  return createKafkaLog({ brokers, clientId, ssl, ...(sasl && { sasl }) });
+  return createKafkaLog({ brokers, clientId, ssl: ssl && readTlsFiles(config.kafka), ...(sasl && { sasl }) });
 }
 
 /**
  * Makes sure that Ingot's topics are there and as it needs them; returns how many partitions they have.
- * IngotErrors `TOPIC_MISSING`, `TOPIC_MISCONFIGURED`, `KAFKA_UNREACHABLE`.
+ * IngotErrors `TOPIC_MISSING`, `TOPIC_MISCONFIGURED`, `KAFKA_UNREACHABLE`, `KAFKA_REFUSED`.
  */
 export async function requireTopics(admin: LogAdmin, topicPrefix: string): Promise<number> {
   const names = Object.values(topicNames(topicPrefix));

@@ -11,6 +11,7 @@ import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../registry/o
 import { openSchemaCodecs, type SchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { registryAddress } from './connect-registry.ts';
 
 // Constructs the page of this process from the configuration.
 
@@ -39,7 +40,7 @@ export async function startDashboardRole(surroundings: RoleSurroundings, { ledge
   const { config, instance, health } = surroundings;
   const kafka = health.dependency('kafka');
   const codecs = await openSchemaCodecs({
-    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: false },
+    registry: { ...registryAddress(config), autoRegister: false },
     topicPrefix: config.kafka.topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-dashboard.json'),
     unknownPatienceMs: config.registry.unknownPatienceMs,

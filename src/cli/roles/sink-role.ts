@@ -11,6 +11,7 @@ import { createSink, type Sink } from '../../sql/sink.ts';
 import type { SqlDatabase } from '../../sql/sql-database.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { registryAddress } from './connect-registry.ts';
 
 // Constructs the SQL sink of this process from the configuration.
 
@@ -79,7 +80,7 @@ async function constructSink({ config, instance, health, database, log, acceptLo
   const kafka = health.dependency('kafka');
   const databaseHealth = health.dependency('database');
   const codecs = await openSchemaCodecs({
-    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: false },
+    registry: { ...registryAddress(config), autoRegister: false },
     topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-sink.json'),
     unknownPatienceMs: config.registry.unknownPatienceMs,

@@ -6,6 +6,7 @@ import type { Decoded, ValueDecoder } from '../../registry/value-decoder.ts';
 import type { CommandContext, FlagTable } from '../command.ts';
 import { type Column, OUTPUT_FLAG, type OutputFormat, RowPrinter } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
+import { registryAddress } from '../roles/connect-registry.ts';
 import { escapeControls } from '../terminal-text.ts';
 import type { LogRecord } from './partition-feed.ts';
 import { readTopics } from './read-topics.ts';
@@ -52,9 +53,8 @@ export async function tailTopic<Value>(context: CommandContext<TailFlags>, kind:
   const config = context.config();
   const { since, device, limit, follow } = context.flags;
   const start = parseSince(since, Date.now());
-  const { url, auth } = config.registry;
   const codecs = await openSchemaCodecs({
-    registry: { url, auth: auth ?? undefined, autoRegister: false },
+    registry: { ...registryAddress(config), autoRegister: false },
     topicPrefix: config.kafka.topicPrefix,
   });
   const decoder = codecs.openDecoder(kind.schema);

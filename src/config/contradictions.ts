@@ -1,0 +1,67 @@
+import { tlsFilesProblems } from './pem-file.ts';
+import type { Config } from './settings-table.ts';
+
+// What no single setting can tell: settings that do not go together, and secrets that would travel in the clear.
+
+/** One sentence each: what does not go together, and what would. */
+export function contradictions(config: Config): readonly string[] {
+  const { kafka, mqtt, bridge } = config;
+  const found: string[] = [...saslProblems(config), ...tlsProblems(config)];
+  if (kafka.replication === 0) found.push('KAFKA_REPLICATION: given "0"; allowed is -1 or a number from 1.');
+  if (mqtt.password !== null && mqtt.username === null) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
+  if (bridge.inflightBytesMax < bridge.maxPayloadBytes) {
+    found.push(
+      `BRIDGE_INFLIGHT_BYTES_MAX (${bridge.inflightBytesMax}) is below MAX_PAYLOAD_BYTES (${bridge.maxPayloadBytes}); allowed is at least that.`,
+    );
+  }
+  return found;
+}
+
+function saslProblems({ kafka }: Config): readonly string[] {
+  if (kafka.saslMechanism !== null && (kafka.saslUsername === null || kafka.saslPassword === null)) {
+    return [
+      'KAFKA_SASL_MECHANISM is given without KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE); give all three.',
+    ];
+  }
+  if (kafka.saslMechanism === null && (kafka.saslUsername !== null || kafka.saslPassword !== null)) {
+    return ['KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is given without KAFKA_SASL_MECHANISM; give all three or none.'];
+  }
+  return [];
+}
+
+/** Files for TLS where no TLS is spoken: whoever gave them believes that the connection is protected. */
+function tlsProblems({ mqtt, kafka, registry }: Config): readonly string[] {
+  const places = [
+    { prefix: 'MQTT_TLS', files: mqtt, isTls: /^(mqtts|wss):/.test(mqtt.url), toSpeakTls: 'MQTT_URL beginning with mqtts:// or wss://' },
+    { prefix: 'KAFKA_SSL', files: kafka, isTls: kafka.ssl, toSpeakTls: 'KAFKA_SSL=true' },
+    {
+      prefix: 'SCHEMA_REGISTRY',
+      files: registry,
+      isTls: registry.url.startsWith('https:'),
+      toSpeakTls: 'SCHEMA_REGISTRY_URL beginning with https://',
+    },
+  ];
+  return places.flatMap(({ prefix, files, isTls, toSpeakTls }) => {
+    if (files.caFile === null && files.certFile === null && files.keyFile === null) return [];
+    if (!isTls) return [`${prefix}_CA_FILE, _CERT_FILE or _KEY_FILE is given, but no TLS is spoken; they need ${toSpeakTls}.`];
+    return tlsFilesProblems(prefix, files);
+  });
+}
+
+const THIS_MACHINE = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/;
+
+/** Warnings: passwords that anybody on the way could read. */
+export function unprotectedSecrets({ mqtt, kafka, registry }: Config): readonly string[] {
+  const warnings: string[] = [];
+  const isFar = (url: string) => !THIS_MACHINE.test(new URL(url).hostname);
+  if ((mqtt.password !== null || new URL(mqtt.url).password !== '') && /^(mqtt|ws):/.test(mqtt.url) && isFar(mqtt.url)) {
+    warnings.push('The password at the MQTT broker is sent unencrypted. Use mqtts:// or wss:// in MQTT_URL.');
+  }
+  if (kafka.saslMechanism === 'plain' && !kafka.ssl && kafka.brokers.some((broker) => !THIS_MACHINE.test(broker.replace(/:\d+$/, '')))) {
+    warnings.push('The password at Kafka is sent unencrypted. Set KAFKA_SSL=true, or use a SCRAM mechanism.');
+  }
+  if ((registry.auth !== null || new URL(registry.url).password !== '') && registry.url.startsWith('http:') && isFar(registry.url)) {
+    warnings.push('The password at the Schema Registry is sent unencrypted. Use https:// in SCHEMA_REGISTRY_URL.');
+  }
+  return warnings;
+}
