@@ -25,6 +25,11 @@ export class RoleMetrics {
       .reduce((sum, { value }) => sum + value, 0);
   }
 
+  /** A metric without labels, by its full name: those of the process have no prefix. 0 when it is not there. */
+  sample(name: string): number {
+    return this.#samples.find((sample) => sample.name === name)?.value ?? 0;
+  }
+
   /** The values of a label among the samples of a metric, sorted. */
   labelValues(name: string, label: string): string[] {
     return [...new Set(this.#of(name).flatMap(({ labels }) => labels.get(label) ?? []))].sort();
