@@ -1,14 +1,17 @@
 import type { Duplex } from 'node:stream';
+import type { PublishReader } from '../core/mqtt-publish.ts';
 import { PubackQueue } from '../core/puback-queue.ts';
+import { type TraceContext, traceContextIn } from '../core/trace-context.ts';
 import type { Delivery } from './delivery-port.ts';
 
-/** As much of a PUBLISH packet as is needed here. */
+/** A PUBLISH in the bytes that it came in, which are kept for as long as it is in flight. */
 export interface PublishPacket {
+  readonly bytes: Buffer;
+  /** Where it stands in them; only looked at until `take` returns. */
+  readonly publish: PublishReader;
   readonly topic: string;
-  readonly payload: Buffer | string;
-  readonly qos: 0 | 1 | 2;
-  readonly retain: boolean;
-  readonly messageId?: number | undefined;
+  /** Epoch ms. */
+  readonly receivedAt: number;
 }
 
 export interface InFlightLimits {
@@ -64,12 +67,12 @@ export class InFlight {
   }
 
   /** Must not be called while `isFull`. */
-  take(packet: PublishPacket, receivedAt: number): Delivery {
-    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    const ticket = packet.qos === 0 ? NO_TICKET : this.#queue.push(packet.messageId!);
+  take(packet: PublishPacket): Delivery {
+    const { publish } = packet;
+    const ticket = publish.qos === 0 ? NO_TICKET : this.#queue.push(publish.packetId);
     this.#messages++;
-    this.#bytes += payload.length;
-    return new MqttDelivery(this, packet, { payload, receivedAt, ticket });
+    this.#bytes += publish.end - publish.payloadStart;
+    return new MqttDelivery(this, packet, ticket);
   }
 
   /** Called by a delivery, once. */
@@ -98,28 +101,46 @@ export class InFlight {
 
 class MqttDelivery implements Delivery {
   readonly topic: string;
-  readonly payload: Buffer;
+  readonly bytes: Buffer;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
   readonly qos: 0 | 1;
   readonly retain: boolean;
   readonly receivedAt: number;
   readonly #inFlight: InFlight;
   readonly #ticket: number;
+  readonly #propertiesStart: number;
+  readonly #propertiesEnd: number;
   #isAcknowledged = false;
 
-  constructor(inFlight: InFlight, packet: PublishPacket, taken: { payload: Buffer; receivedAt: number; ticket: number }) {
+  constructor(inFlight: InFlight, packet: PublishPacket, ticket: number) {
+    const { publish } = packet;
     this.topic = packet.topic;
-    this.payload = taken.payload;
-    this.qos = packet.qos === 0 ? 0 : 1;
-    this.retain = packet.retain;
-    this.receivedAt = taken.receivedAt;
+    this.bytes = packet.bytes;
+    this.payloadStart = publish.payloadStart;
+    this.payloadEnd = publish.end;
+    this.qos = publish.qos;
+    this.retain = publish.isRetained;
+    this.receivedAt = packet.receivedAt;
     this.#inFlight = inFlight;
-    this.#ticket = taken.ticket;
+    this.#ticket = ticket;
+    this.#propertiesStart = publish.propertiesStart;
+    this.#propertiesEnd = publish.propertiesEnd;
+  }
+
+  get payload(): Buffer {
+    return this.bytes.subarray(this.payloadStart, this.payloadEnd);
+  }
+
+  get traceContext(): TraceContext | null {
+    if (this.#propertiesStart === this.#propertiesEnd) return null;
+    return traceContextIn(this.bytes.subarray(this.#propertiesStart, this.#propertiesEnd));
   }
 
   ack(): void {
     if (this.#isAcknowledged) return;
     this.#isAcknowledged = true;
-    this.#inFlight.acknowledge(this.#ticket, this.payload.length);
+    this.#inFlight.acknowledge(this.#ticket, this.payloadEnd - this.payloadStart);
   }
 }
 

@@ -1,23 +1,29 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect, connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import type { ConnectionOptions } from 'node:tls';
+import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import type { PublishReader } from '../core/mqtt-publish.ts';
+import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
+import { TopicStrings } from '../core/topic-strings.ts';
 import { IngotError } from '../errors.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
 import type { Delivery, DeliverySource } from './delivery-port.ts';
 import { InFlight } from './in-flight.ts';
+import { PublishTap } from './publish-tap.ts';
 import type { SubscriptionMemory } from './subscription-file.ts';
 
 // The only file that knows the MQTT client (mqtt.js, pinned to 5.16.0). What it relies on beyond the documentation is in
 // test/contract/mqtt-client-fake.test.ts:
-// - Packets are handled strictly one at a time, and the next one only when handleMessage has called back.
-// - callback(error) sends no PUBACK and goes on to the next packet: that is what makes late acknowledgement fast.
-// - A callback that is kept stops reading the socket, so PINGRESP is not seen either.
-// - Each connection has a stream of its own, in `client.stream` while its packets are handled.
+// - The client makes each connection's stream by `streamBuilder` and reads from it by `pipe`: PUBLISHes are taken out in between
+//   (publish-tap.ts), so that the client only does CONNECT, SUBSCRIBE, PINGREQ and the next connection.
+// - A stream that is not read lets no PINGRESP through; `sendPing` and `reschedulePing` keep the connection meanwhile.
 
 export interface MqttSourceOptions {
   readonly url: string;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /** For mqtts:// and wss://: which CAs are trusted instead of the usual ones, and our own certificate. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
   /** Stable: the session with its unacknowledged messages belongs to it. */
   readonly clientId: string;
   readonly topics: readonly string[];
@@ -35,8 +41,6 @@ export interface MqttSourceOptions {
   readonly heldMsMax?: number;
 }
 
-/** Tells the client to send no PUBACK. Never leaves this file. */
-const PUBACK_LATER = new Error('the PUBACK is sent later');
 const SESSION_EXPIRY_SECONDS = 7 * 24 * 3600;
 const HELD_MS_MAX = 5 * 60_000;
 const RECONNECT_MS = 1_000;
@@ -45,8 +49,22 @@ const MQTT_5 = 5;
 type ProtocolVersion = typeof MQTT_3_1_1 | typeof MQTT_5;
 const UNACCEPTABLE_PROTOCOL_VERSIONS: readonly unknown[] = [1, 0x84];
 const DO_NOT_SEND_RETAINED = 2;
+const TLS_SETTINGS: TlsSettingNames = {
+  address: 'MQTT_URL',
+  ca: 'MQTT_TLS_CA_FILE',
+  certificate: 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE',
+};
 
-type HandledCallback = (error?: Error) => void;
+/** What the client has and its declarations do not tell. */
+interface StreamBuilding {
+  streamBuilder: (client: MqttClient) => Duplex;
+}
+
+/** One connection to the broker. */
+interface Connection {
+  readonly stream: Duplex;
+  readonly tap: PublishTap;
+}
 
 /** A subscription to an MQTT broker whose messages are acknowledged when the bridge says so. */
 export class MqttSource implements DeliverySource {
@@ -57,10 +75,9 @@ export class MqttSource implements DeliverySource {
   #topics: readonly string[];
   #client: MqttClient | null = null;
   #protocolVersion: ProtocolVersion = MQTT_5;
-  /** The stream that PUBLISHes come in on; null when it is gone and no packet of the next one was seen yet. */
-  #stream: Duplex | null = null;
-  #closedStream: Duplex | null = null;
-  #heldCallback: HandledCallback | null = null;
+  /** The one that PUBLISHes come in on; null when it is gone and there is no next one yet. */
+  #connection: Connection | null = null;
+  readonly #topicStrings = new TopicStrings();
   #heldTimer: NodeJS.Timeout | undefined;
   #keepAliveTimer: NodeJS.Timeout | undefined;
   #hasReceivedSinceTick = false;
@@ -131,10 +148,9 @@ export class MqttSource implements DeliverySource {
 
   /** Resolves when connected and subscribed for the first time; after that the client reconnects by itself, for ever. */
   async #connect(protocolVersion: ProtocolVersion): Promise<void> {
-    const client = connect(this.#options.url, this.#clientOptions(protocolVersion));
+    const client = this.#openClient(protocolVersion);
     this.#client = client;
     this.#protocolVersion = protocolVersion;
-    client.handleMessage = (packet, callback) => this.#onPublish(client.stream, packet as IPublishPacket, callback as HandledCallback);
     const { promise: subscribed, resolve, reject } = Promise.withResolvers<void>();
     this.#rejectStart = reject;
     let lastError: Error | undefined;
@@ -169,8 +185,20 @@ export class MqttSource implements DeliverySource {
     }
   }
 
+  /** A client that connects now, and whose streams we have before it reads from them. */
+  #openClient(protocolVersion: ProtocolVersion): MqttClient {
+    const client = connect(this.#options.url, { ...this.#clientOptions(protocolVersion), manualConnect: true });
+    // Only the first connection waited for us.
+    client.options.manualConnect = false;
+    const building = client as unknown as StreamBuilding;
+    const buildStream = building.streamBuilder;
+    building.streamBuilder = (of) => this.#openConnection(buildStream(of), protocolVersion);
+    client.connect();
+    return client;
+  }
+
   #clientOptions(protocolVersion: ProtocolVersion): IClientOptions {
-    const { clientId, username, password, receiveMaximum, keepAliveSeconds } = this.#options;
+    const { clientId, username, password, tls, receiveMaximum, keepAliveSeconds } = this.#options;
     return {
       protocolVersion,
       clientId,
@@ -184,11 +212,14 @@ export class MqttSource implements DeliverySource {
       log: () => {},
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
+      ...(tls as Pick<IClientOptions, 'ca' | 'cert' | 'key'> | undefined),
       ...(protocolVersion === MQTT_5 ? { properties: { sessionExpiryInterval: SESSION_EXPIRY_SECONDS, receiveMaximum } } : {}),
     };
   }
 
   #refusal(error: Error): IngotError | null {
+    const advice = tlsAdvice(error.message, TLS_SETTINGS);
+    if (advice !== null) return new IngotError('MQTT_REFUSED', `${this.#where()}: ${error.message}. ${advice}.`, { cause: error });
     const { code } = error as Error & { code?: unknown };
     // Network errors have a text as code, CONNACK's reasons a number. "Server unavailable" and "busy" pass by themselves.
     if (typeof code !== 'number' || code === 3 || code === 0x88 || code === 0x89) return null;
@@ -241,43 +272,40 @@ export class MqttSource implements DeliverySource {
     }
   }
 
-  #onPublish(stream: Duplex, packet: IPublishPacket, callback: HandledCallback): void {
-    if (stream !== this.#stream && !this.#openStream(stream)) {
-      // Left over from a connection that is gone: the broker sends it again.
-      callback(PUBACK_LATER);
-      return;
-    }
-    if (this.#isDiscarding) {
-      callback(PUBACK_LATER);
-      return;
-    }
+  #openConnection(stream: Duplex, protocolVersion: ProtocolVersion): Duplex {
+    const tap = new PublishTap(stream, {
+      hasProperties: protocolVersion === MQTT_5,
+      onPublish: (bytes, publish) => this.#onPublish(connection, bytes, publish),
+      onMalformed: (error) => this.#options.events.mqttFailed(error.message),
+    });
+    const connection: Connection = { stream, tap };
+    this.#connection = connection;
+    this.#inFlight.open(stream);
+    // A PUBACK is smaller than a segment: without this it would wait for the acknowledgement of the one before.
+    if (stream instanceof Socket) stream.setNoDelay(true);
+    stream.once('close', () => this.#onStreamClosed(connection));
+    return stream;
+  }
+
+  /** False when there is no room. */
+  #onPublish(connection: Connection, bytes: Buffer, publish: PublishReader): boolean {
+    // Left over from a connection that is gone, or for nobody: the broker sends it again.
+    if (this.#isDiscarding || connection !== this.#connection || connection.stream.destroyed) return true;
     this.#hasReceivedSinceTick = true;
     // Held before it is taken: a delivery of the connection before may still be in flight.
     if (this.#isHolding || this.#inFlight.isFull) {
-      this.#holdBack(() => this.#onPublish(stream, packet, callback));
-      return;
+      this.#holdBack();
+      return false;
     }
-    this.#onDelivery(this.#inFlight.take(packet, Date.now()));
-    callback(PUBACK_LATER);
-  }
-
-  /** False when the stream was closed already. */
-  #openStream(stream: Duplex): boolean {
-    if (stream === this.#closedStream || stream.destroyed) return false;
-    this.#stream = stream;
-    // A PUBACK is smaller than a segment: without this it would wait for the acknowledgement of the one before.
-    if (stream instanceof Socket) stream.setNoDelay(true);
-    this.#inFlight.open(stream);
-    stream.once('close', () => this.#onStreamClosed(stream));
+    const topic = this.#topicStrings.of(bytes, publish.topicStart, publish.topicEnd);
+    this.#onDelivery(this.#inFlight.take({ bytes, publish, topic, receivedAt: connection.tap.readAtMs }));
     return true;
   }
 
-  #onStreamClosed(stream: Duplex): void {
-    if (stream !== this.#stream) return;
-    this.#closedStream = stream;
-    this.#stream = null;
-    // The packets behind a held callback belong to this connection but would be taken for the next one's: it is dropped, never called.
-    this.#heldCallback = null;
+  #onStreamClosed(connection: Connection): void {
+    if (connection !== this.#connection) return;
+    // What is held belongs to this connection and goes with it.
+    this.#connection = null;
     clearTimeout(this.#heldTimer);
     this.#inFlight.forget();
   }
@@ -287,15 +315,14 @@ export class MqttSource implements DeliverySource {
     this.#isConnected = false;
   }
 
-  /** Keeps the packet: nothing more is read from the socket, and the broker feels it. */
-  #holdBack(retry: HandledCallback): void {
+  /** Nothing more is read from the socket, and the broker feels it. */
+  #holdBack(): void {
     const heldMsMax = this.#options.heldMsMax ?? HELD_MS_MAX;
     this.#options.events.readingHeld(this.#inFlight.messages);
-    this.#heldCallback = retry;
     clearTimeout(this.#heldTimer);
     this.#heldTimer = setTimeout(() => {
       this.#options.events.heldTooLong(heldMsMax);
-      this.#stream?.destroy();
+      this.#connection?.stream.destroy();
     }, heldMsMax);
   }
 
@@ -304,11 +331,10 @@ export class MqttSource implements DeliverySource {
   }
 
   #letHeldPass(): void {
-    const retry = this.#heldCallback;
-    if (retry === null) return;
-    this.#heldCallback = null;
+    const tap = this.#connection?.tap;
+    if (tap?.isHeld !== true) return;
     clearTimeout(this.#heldTimer);
-    retry();
+    tap.resume();
   }
 
   /**
@@ -318,7 +344,7 @@ export class MqttSource implements DeliverySource {
   #keepAlive(): void {
     const client = this.#client;
     if (!client?.connected) return;
-    if (this.#heldCallback === null && !this.#hasReceivedSinceTick) return;
+    if (this.#connection?.tap.isHeld !== true && !this.#hasReceivedSinceTick) return;
     this.#hasReceivedSinceTick = false;
     client.sendPing();
     client.reschedulePing(true);

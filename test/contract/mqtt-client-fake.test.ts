@@ -1,3 +1,4 @@
+import type { Duplex, Writable } from 'node:stream';
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { publish, type ScriptedBroker, type ScriptedBrokerOptions, startScriptedBroker } from '../support/scripted-broker.ts';
@@ -76,6 +77,36 @@ describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
     expect(otherPackets).toBe(0);
     handled[1]!.callback(new Error('later'));
     await waitUntil(() => otherPackets === 1, 'what came behind them');
+  });
+
+  it('waits for connect() when told so, builds each stream by streamBuilder and reads from it by pipe', async () => {
+    const broker = await startScriptedBroker();
+    const client = connect(broker.url, { clean: false, clientId: 'pinned', protocolVersion, reconnectPeriod: 20, manualConnect: true });
+    client.on('error', () => {});
+    cleanups.push(
+      () => broker.close(),
+      () => client.endAsync(true),
+    );
+    expect([client.stream, broker.connections.length]).toEqual([undefined, 0]);
+    client.options.manualConnect = false;
+    const building = client as unknown as { streamBuilder: (of: MqttClient) => Duplex };
+    const build = building.streamBuilder;
+    let pipes = 0;
+    building.streamBuilder = (of) => {
+      const stream = build(of);
+      const pipe = stream.pipe.bind(stream);
+      return Object.assign(stream, {
+        pipe: (to: Writable) => {
+          pipes++;
+          return pipe(to);
+        },
+      });
+    };
+    client.connect();
+    await waitUntil(() => client.connected, 'the first connection');
+    broker.connections[0]!.socket.destroy();
+    await waitUntil(() => broker.connections.length === 2 && client.connected, 'the second connection');
+    expect(pipes).toBe(2);
   });
 
   it('takes a new stream for each connection and emits close on the old one', async () => {

@@ -27,13 +27,18 @@ export class FakeDeliverySource implements DeliverySource {
     return this.deliveries.filter((delivery) => delivery.isAcknowledged).length;
   }
 
-  deliver(payload: string | Buffer, more: { topic?: string; qos?: 0 | 1; retain?: boolean; receivedAt?: number } = {}): FakeDelivery {
+  deliver(payload: string | Buffer, more: Partial<Omit<Delivery, 'payload' | 'ack'>> = {}): FakeDelivery {
+    const bytes = Buffer.from(payload as string);
     const delivery: FakeDelivery = {
       topic: more.topic ?? 'devices/d1/telemetry',
-      payload: Buffer.from(payload as string),
+      payload: bytes,
+      bytes,
+      payloadStart: 0,
+      payloadEnd: bytes.length,
       qos: more.qos ?? 1,
       retain: more.retain ?? false,
       receivedAt: more.receivedAt ?? 1_795_252_383_999,
+      traceContext: more.traceContext ?? null,
       isAcknowledged: false,
       ack() {
         if (this.isAcknowledged) throw new Error('acknowledged twice');
