@@ -41,7 +41,7 @@ export async function writeBacklog(log: LogClient, encoder: AvroEncoder<Reading>
   await lane.close(10_000);
 }
 
-function readingOf(n: number, device: number, { devices, startMs }: BacklogOptions): Reading {
+export function readingOf(n: number, device: number, { devices, startMs }: Pick<BacklogOptions, 'devices' | 'startMs'>): Reading {
   const round = Math.floor(n / devices);
   const eventTime = startMs + round * 1_000 - (n % OUT_OF_ORDER_EVERY === 0 ? OUT_OF_ORDER_BY_MS : 0);
   return {

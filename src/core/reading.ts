@@ -66,7 +66,18 @@ const DATE_MAGNITUDE_MAX_MS = 8.64e15;
  * may write readings, and the aggregator keeps records of its own next to those of the devices.
  */
 export function hasValidOrigin(reading: Reading): boolean {
-  return DEVICE_ID_PATTERN.test(reading.deviceId) && Math.abs(reading.eventTime) <= DATE_MAGNITUDE_MAX_MS;
+  return isDeviceId(reading.deviceId) && Math.abs(reading.eventTime) <= DATE_MAGNITUDE_MAX_MS;
+}
+
+/** What the pattern allows, by code unit. The pattern itself takes 0.08 us for each reading. */
+const DEVICE_ID_UNITS = Uint8Array.from({ length: 128 }, (_, unit) => (DEVICE_ID_PATTERN.test(String.fromCharCode(unit)) ? 1 : 0));
+const DEVICE_ID_LENGTH_MAX = 128;
+
+function isDeviceId(text: string): boolean {
+  const { length } = text;
+  if (length === 0 || length > DEVICE_ID_LENGTH_MAX) return false;
+  for (let at = 0; at < length; at += 1) if (DEVICE_ID_UNITS[text.charCodeAt(at)] !== 1) return false;
+  return true;
 }
 
 /**

@@ -2,7 +2,7 @@ import avro from 'avsc';
 
 import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
 import { type AvroGuard, compileAvroGuard, RefusedSchemaError, SCHEMA_LIMITS } from './avro-guard.ts';
-import { compileReader } from './compiled-reader.ts';
+import { compileReader, compileReusingReader, type Reuse } from './compiled-reader.ts';
 import { compileWriter } from './compiled-writer.ts';
 
 // Values to bytes and back with the Avro library, without an object or a copy that is not needed.
@@ -42,7 +42,8 @@ export function createEncoder<Value>({ schemaId, type }: { schemaId: number; typ
 export interface AvroReader<Value> {
   /**
    * Reads the Avro bytes buffer[start, end), without the wire format's prefix. Maps come out without a prototype. Throws an Error
-   * that says what is wrong with the bytes; nothing that the bytes hold can do worse than that.
+   * that says what is wrong with the bytes; nothing that the bytes hold can do worse than that. With `reuse` the value may be the one
+   * that was given before, overwritten.
    */
   read(buffer: Buffer, start: number, end: number): Value;
 }
@@ -51,9 +52,20 @@ export interface AvroReader<Value> {
  * A reader that resolves what was written with `writerText` into `readerType`.
  * Throws RefusedSchemaError when the writer's schema cannot be resolved or is one that a decoder should not follow.
  */
-export function createReader<Value>({ writerText, readerType }: { writerText: string; readerType: avro.Type }): AvroReader<Value> {
+export function createReader<Value>({
+  writerText,
+  readerType,
+  reuse,
+}: {
+  writerText: string;
+  readerType: avro.Type;
+  reuse?: Reuse | undefined;
+}): AvroReader<Value> {
   const { guard, writerType, resolver } = resolveWriter(writerText, readerType);
-  if (canonical(writerType) === canonical(readerType)) return { read: compileReader<Value>(readerType) };
+  if (canonical(writerType) === canonical(readerType)) {
+    if (reuse === undefined) return { read: compileReader<Value>(readerType) };
+    return { read: compileReusingReader<Value & object>(readerType, reuse) };
+  }
   const mapFields = mapFieldsOf(readerType);
   return {
     read(buffer, start, end) {

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type avro from 'avsc';
+import { NameTable } from '../core/name-table.ts';
 
 // A reader of one of our own schemas, made into a function of its own: nearly every record is written with the schema of its reader, and
 // then there is nothing to resolve. It costs less than half of what guard and library cost together (bench/codec). What it takes they take too, and it
@@ -20,6 +21,34 @@ export function compileReader<Value>(type: avro.Type): CompiledReader<Value> {
     begin(buffer, start, end);
     const value = readValue();
     if (at !== end) throw new Error(`${end - at} bytes are left over after the value`);
+    return value;
+  };
+}
+
+/** How a reader may save work when its caller has done with a value before it reads the next one. */
+export interface Reuse {
+  /** Fields that name something that comes again and again. */
+  readonly names: readonly string[];
+  /** Fields that the caller does not look at: they are checked as ever, and null in the value. */
+  readonly ignored: readonly string[];
+}
+
+/** A reader that gives the same object each time, overwritten. The type must be a record of ours. */
+export function compileReusingReader<Value extends object>(type: avro.Type, reuse: Reuse): CompiledReader<Value> {
+  const program = new ProgramText();
+  const { fields } = type as avro.types.RecordType;
+  const statements = fields.map((field) => program.statementFor(field, reuse));
+  // Made whole at once, so that all its fields have their places; what holds a fraction once is a number without a box from then on.
+  const literal = fields.map(({ name, type: of }) => `${name}: ${of.typeName.endsWith('long') ? '-0.5' : 'null'}`).join(', ');
+  const source = `'use strict'; const t = { ${literal} }; return [t, (b, v, p, e) => { let x = 0; ${statements.join('\n')} return p; }];`;
+  const make = new Function('r', ...program.constantNames, source) as (
+    ...given: unknown[]
+  ) => [Value, (from: Buffer, view: DataView, start: number, end: number) => number];
+  const [value, readInto] = make(PRIMITIVE_READERS, ...program.constants);
+  return (buffer, start, end) => {
+    begin(buffer, start, end);
+    const position = readInto(buffer, view, start, end);
+    if (position !== end) throw new Error(position > end ? TRUNCATED : `${end - position} bytes are left over after the value`);
     return value;
   };
 }
@@ -45,6 +74,27 @@ class ProgramText {
         if (!Object.hasOwn(PRIMITIVE_READERS, type.typeName)) throw new Error(`no reader for the type ${type.typeName}`);
         return `r.${type.typeName}()`;
     }
+  }
+
+  /**
+   * Reads one field of `t` from the bytes `b` at `p`, which it moves on; `v` is the view of the bytes, `e` their end, `x` is free. The shapes
+   * that are in nearly every record are read in place; the rest by the expressions, which have a place of their own.
+   */
+  statementFor({ name, type }: avro.types.Field, { names, ignored }: Reuse): string {
+    const into = ignored.includes(name) ? '' : `t.${name} = `;
+    const anyhow = `r.seek(p); ${into}${this.expressionFor(type)}; p = r.tell();`;
+    if (names.includes(name)) {
+      return `x = b[p] >>> 1; if (b[p] < 0x80 && (b[p] & 1) === 0 && p + 1 + x <= e) { t.${name} = r.name(p + 1, x); p += 1 + x; } else { ${anyhow} }`;
+    }
+    if (isLong(type)) return `p = r.longAt(b, p); ${into}r.longValue();`;
+    if (type.typeName === 'map') return `if (p < e && b[p] === 0) { p++; ${into}r.noEntries; } else { ${anyhow} }`;
+    if (type.typeName !== 'union:unwrapped') return anyhow;
+    const optional = (type as avro.types.UnwrappedUnionType).types[1]!;
+    const presents: { [typeName: string]: string } = {
+      double: `if (b[p] === 2 && p + 9 <= e) { ${into}r.finite(v.getFloat64(p + 1, true)); p += 9; } else`,
+      long: `if (b[p] === 2) { p = r.longAt(b, p + 1); ${into}r.longValue(); } else`,
+    };
+    return `if (p < e && b[p] === 0) { p++; ${into}null; } else ${presents[optional.typeName] ?? ''} { ${anyhow} }`;
   }
 
   #record({ fields }: avro.types.RecordType): string {
@@ -101,22 +151,42 @@ const TWO_TO_27 = 2 ** 27;
 
 /** A zigzag varint; exact, or an Error when it is not a safe integer. */
 function readLong(): number {
-  let byte = readByte();
-  if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
+  at = longAt(bytes, at);
+  if (at > end) throw new Error(TRUNCATED);
+  return long;
+}
+
+/** The integer that `longAt` read. */
+let long = 0;
+
+/**
+ * Reads a zigzag varint into `long`; gives where the bytes go on. Looks at no end: beyond that of the value there are other bytes or none, and
+ * who calls it sees by the place that it was passed.
+ */
+function longAt(from: Buffer, position: number): number {
+  let byte = from[position]!;
+  if (byte < 0x80) return longIs((byte >>> 1) ^ -(byte & 1), position + 1);
   let low = byte & 0x7f;
   for (let shift = 7; shift < 28; shift += 7) {
-    byte = readByte();
+    position += 1;
+    byte = from[position]!;
     low |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return (low >>> 1) ^ -(low & 1);
+    if (byte < 0x80) return longIs((low >>> 1) ^ -(low & 1), position + 1);
   }
   let high = 0;
   for (let shift = 0; shift < 28; shift += 7) {
-    byte = readByte();
+    position += 1;
+    byte = from[position]!;
     high |= (byte & 0x7f) << shift;
     // Halved before the parts are joined, because the unhalved sum would need one bit more than a number has.
-    if (byte < 0x80) return safe(high * TWO_TO_27 + (low >>> 1), (low & 1) === 1);
+    if (byte < 0x80) return longIs(safe(high * TWO_TO_27 + (low >>> 1), (low & 1) === 1), position + 1);
   }
-  throw new Error('an integer is too long, or its precision would be lost');
+  throw new Error(position >= end ? TRUNCATED : 'an integer is too long, or its precision would be lost');
+}
+
+function longIs(value: number, next: number): number {
+  long = value;
+  return next;
 }
 
 function safe(half: number, isNegative: boolean): number {
@@ -146,10 +216,15 @@ function readUtf8(start: number): string {
 }
 
 function readDouble(): number {
-  const value = view.getFloat64(take(8), true);
+  return finite(view.getFloat64(take(8), true));
+}
+
+function finite(value: number): number {
   if (!Number.isFinite(value)) throw new Error('a number is not finite');
   return value;
 }
+
+const names = new NameTable();
 
 /** Blocks of items, each with its count, until a count of 0; a negative count is followed by the size of its block. */
 function readBlocks(readItem: () => void): void {
@@ -162,6 +237,10 @@ function readBlocks(readItem: () => void): void {
     for (let left = Math.abs(count); left > 0; left--) readItem();
     if (count < 0 && at - start !== size) throw new Error('a block is not as long as it says');
   }
+}
+
+function isLong(type: avro.Type): boolean {
+  return type.typeName === 'long';
 }
 
 /** What every empty map is: most maps are empty, and nobody may change one. */
@@ -188,6 +267,21 @@ const PRIMITIVE_READERS = {
     if (index !== 0 && index !== 2) throw new Error('a union index is out of range');
     return index;
   },
+  seek: (position: number): void => {
+    at = position;
+  },
+  tell: (): number => at,
+  longAt,
+  longValue: (): number => long,
+  /** A string of so many bytes. */
+  name: (start: number, size: number): string => {
+    const name = names.nameOf(bytes, start, start + size);
+    if (name !== null) return name;
+    at = start + size;
+    return readUtf8(start);
+  },
+  finite,
+  noEntries: NO_ENTRIES,
   symbol: (symbols: readonly string[]): string => {
     const symbol = symbols[readLong()];
     if (symbol === undefined) throw new Error('an enum index is out of range');

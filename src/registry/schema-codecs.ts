@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
 import { registryAwaited, schemaIdTakenFromDisk, schemaStoreFailed } from '../ops/registry-events.ts';
 import { type AvroEncoder, createEncoder, parseAvroType } from './avro-codec.ts';
+import type { Reuse } from './compiled-reader.ts';
 import type { OurSchema } from './our-schemas.ts';
 import { registerSchema, requireSchema, type SubjectSchema, subjectSchema } from './register-schemas.ts';
 import { createSchemaRegistry, type RegistryOptions, type SchemaRegistry } from './registry-client.ts';
@@ -19,8 +20,8 @@ export interface SchemaCodecs {
    * `REGISTRY_REFUSED`.
    */
   openEncoder<Value>(schema: OurSchema<Value>): Promise<AvroEncoder<Value>>;
-  /** Decodes what any writer of the topic wrote. Asks nothing yet. */
-  openDecoder<Value>(schema: OurSchema<Value>): ValueDecoder<Value>;
+  /** Decodes what any writer of the topic wrote. Asks nothing yet. With `reuse` a value is only good until the next one is decoded. */
+  openDecoder<Value>(schema: OurSchema<Value>, reuse?: Reuse): ValueDecoder<Value>;
 }
 
 interface StartOptions {
@@ -69,8 +70,8 @@ export function startSchemaCodecs(start: Start): SchemaCodecs {
       const schemaId = await startingId(subjectSchema(schema, start.topicPrefix), start);
       return createEncoder({ schemaId, type: parseAvroType(schema.text) });
     },
-    openDecoder: (schema) =>
-      createValueDecoder({ readerType: parseAvroType(schema.text), registry, store, unknownPatienceMs: start.unknownPatienceMs }),
+    openDecoder: (schema, reuse) =>
+      createValueDecoder({ readerType: parseAvroType(schema.text), reuse, registry, store, unknownPatienceMs: start.unknownPatienceMs }),
   };
 }
 

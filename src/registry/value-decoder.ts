@@ -5,6 +5,7 @@ import { writerSchemaLoaded, writerSchemaRefused, writerSchemaUnavailable } from
 import { AbsentSchemas } from './absent-schemas.ts';
 import { type AvroReader, createReader } from './avro-codec.ts';
 import { RefusedSchemaError } from './avro-guard.ts';
+import type { Reuse } from './compiled-reader.ts';
 import type { SchemaRegistry } from './registry-client.ts';
 import type { SchemaStore } from './schema-store.ts';
 
@@ -35,6 +36,15 @@ const REFUSED_MAX = 4_096;
 /** So long an id that the registry did not know is not asked for again: a follower of a registry may lag behind its leader. */
 const REFUSED_FOR_MS = 60_000;
 
+const NO_READER = {
+  schemaId: -1,
+  reader: {
+    read: (): never => {
+      throw new Error('there is no reader yet');
+    },
+  },
+};
+
 interface Refused {
   readonly reason: string;
   readonly untilMs: number;
@@ -43,12 +53,18 @@ interface Refused {
 /** A decoder into `readerType`. */
 export function createValueDecoder<Value>(options: {
   readerType: avro.Type;
+  /** Set when the caller has done with each value before it decodes the next one: `decode` may then give the same objects each time. */
+  reuse?: Reuse | undefined;
   registry: Pick<SchemaRegistry, 'schemaOf'>;
   store: SchemaStore;
   /** For so long the registry is asked again for an id that it does not know. Default 0: its first word is taken. */
   unknownPatienceMs?: number | undefined;
 }): ValueDecoder<Value> {
   const readers = new Map<number, AvroReader<Value>>();
+  /** The reader used last: nearly every record has the schema of the one before. */
+  let newest: { readonly schemaId: number; readonly reader: AvroReader<Value> } = NO_READER;
+  /** The answer given last, given again when it says the same. */
+  let answer: { readonly kind: 'value'; readonly value: Value } | null = null;
   const refused = new Map<number, Refused>();
   const loading = new Map<number, Promise<void>>();
   const absent = new AbsentSchemas({ patienceMs: options.unknownPatienceMs ?? 0, now: () => performance.now() });
@@ -68,7 +84,8 @@ export function createValueDecoder<Value>(options: {
     }
     absent.found(schemaId);
     try {
-      const reader = createReader<Value>({ writerText: schema.text, readerType: options.readerType });
+      const reader = createReader<Value>({ writerText: schema.text, readerType: options.readerType, reuse: options.reuse });
+      newest = NO_READER;
       remember(readers, schemaId, reader, READERS_MAX);
     } catch (error) {
       if (!(error instanceof RefusedSchemaError)) throw error;
@@ -82,10 +99,15 @@ export function createValueDecoder<Value>(options: {
     decode(buffer, start, end) {
       const schemaId = readSchemaId(buffer, start, end);
       if (schemaId < 0) return { kind: 'undecodable', detail: 'the value does not begin with a zero byte and a schema id' };
-      const reader = readers.get(schemaId);
-      if (reader === undefined) return unknownOrRefused(refused, schemaId);
+      if (schemaId !== newest.schemaId) {
+        const reader = readers.get(schemaId);
+        if (reader === undefined) return unknownOrRefused(refused, schemaId);
+        newest = { schemaId, reader };
+      }
       try {
-        return { kind: 'value', value: reader.read(buffer, start + WIRE_PREFIX_BYTES, end) };
+        const value = newest.reader.read(buffer, start + WIRE_PREFIX_BYTES, end);
+        if (answer?.value !== value) answer = { kind: 'value', value };
+        return answer;
       } catch (error) {
         return { kind: 'undecodable', detail: error instanceof Error ? error.message : String(error) };
       }

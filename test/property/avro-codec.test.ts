@@ -82,6 +82,34 @@ describe('readings', () => {
   });
 });
 
+describe('a reader that overwrites its value', () => {
+  const writerText = SCHEMAS[0]!.text;
+  const type = parseAvroType(writerText);
+  const encoder = createEncoder<Reading>({ schemaId: 7, type });
+  const plain = createReader<Reading>({ writerText, readerType: type });
+  const ignored = ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'] as const;
+  const reusing = createReader<Reading>({ writerText, readerType: type, reuse: { names: ['deviceId'], ignored } });
+  const unseen = { eventTimeSource: null, sequence: null, messageId: null, status: null, attributes: null };
+
+  it('takes and refuses what the other one does, whatever stands behind the value, and gives the same values', () => {
+    const flip = fc.record({ at: fc.nat(), to: fc.nat(255) });
+    const behind = fc.uint8Array({ maxLength: 12 });
+    fc.assert(
+      fc.property(anyReading, fc.array(flip, { maxLength: 3 }), fc.nat(20), behind, (reading, flips, cut, rest) => {
+        const whole = Buffer.from(encoder.encode(reading).subarray(5));
+        for (const { at, to } of flips) whole[at % whole.length] = to;
+        const end = whole.length - (cut > 15 ? cut : 0);
+        const bytes = Buffer.concat([whole, rest]);
+        const expected = valueOrNull(() => plain.read(bytes, 0, Math.max(0, end)));
+        const value = valueOrNull(() => reusing.read(bytes, 0, Math.max(0, end)));
+        expect(value === null).toBe(expected === null);
+        if (value !== null) expect({ ...value, ...unseen }).toEqual({ ...expected, ...unseen });
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 function valueOrNull<Value>(read: () => Value): Value | null {
   try {
     return read();

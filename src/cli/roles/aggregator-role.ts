@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type Aggregator, createAggregator } from '../../aggregator/aggregator.ts';
 import { DEFAULT_PACE, type WantedSettings } from '../../aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../aggregator/name-uuid.ts';
+import { READING_REUSE } from '../../aggregator/routed-reading.ts';
 import { readRulesFile } from '../../config/rules-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { highTemperatureRule } from '../../core/alert-rule.ts';
@@ -90,7 +91,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
       },
       partitions,
       wanted,
-      decoder: codecs.openDecoder(READING_SCHEMA),
+      decoder: codecs.openDecoder(READING_SCHEMA, READING_REUSE),
       encoders: { aggregate: (row) => aggregates.encode(row), alert: (alert) => alerts.encode(alert) },
       uuid: nameUuid,
       admin,
