@@ -1,11 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { SuiteTimesReporter } from './test/support/suite-times.ts';
 
-// Three projects: `pure` needs nothing but Node; `real` and `up` get Kafka, a schema registry, mosquitto and PostgreSQL from its global setup,
-// once for the whole run. `vitest run test/unit` starts no component.
+// Two projects: `pure` needs nothing but Node; `real` gets Kafka, a schema registry, mosquitto and PostgreSQL from its global setup, once for
+// the whole run. `vitest run test/unit` starts no component.
 
-/** They start `ingot up`, which takes the usual ports when they are free: two at once would take them from each other. */
-const WHOLE_STACKS = 'test/e2e/up*.test.ts';
 const FAKE_CONTRACTS = 'test/contract/**/*fake*.test.ts';
 
 /** What the CLI sets too: kafkajs asks for timers that lie in the past, and Node warns about each. */
@@ -31,27 +29,15 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/{contract,integration,integrity,e2e}/**/*.test.ts'],
-          exclude: [FAKE_CONTRACTS, WHOLE_STACKS],
+          exclude: [FAKE_CONTRACTS],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          // These tests wait for other processes most of the time.
+          maxWorkers: 3,
           setupFiles: ['test/support/quiet-log.ts'],
           execArgv,
           sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
-          name: 'up',
-          include: [WHOLE_STACKS],
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
-          maxWorkers: 1,
-          setupFiles: ['test/support/quiet-log.ts'],
-          execArgv,
-          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { type FileLock, takeFileLock } from '../ops/file-lock.ts';
+import { cacheFolder } from './setup/installed-parts.mjs';
 
 // Everything listens on the loopback address only: the local stack asks nobody for a password.
 
@@ -18,6 +20,28 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Ports that this process has claimed, until it ends. */
+const claims = new Map<number, FileLock>();
+
+/**
+ * False when another stack of this user has chosen the port and does not listen on it yet: a component takes seconds from the choice of its
+ * port to its start, and of two stacks that start together only one may get the usual ports.
+ */
+function claim(port: number): boolean {
+  if (claims.has(port)) return true;
+  const folder = join(cacheFolder(), 'ports');
+  let lock: FileLock | null;
+  try {
+    mkdirSync(folder, { recursive: true });
+    lock = takeFileLock(join(folder, `${port}.lock`));
+  } catch {
+    // Without locks, whoever comes second says that the port is taken.
+    return true;
+  }
+  if (lock !== null) claims.set(port, lock);
+  return lock !== null;
+}
+
 /**
  * One port for each name: the one of the last start (kept in the file) when it is free, else the preferred one when it is free, else
  * any free one. Clients that were told an address find it again after a restart.
@@ -31,7 +55,9 @@ export async function keptPorts<Name extends string>(
   const taken = new Set<number>();
   for (const name of Object.keys(preferred) as Name[]) {
     const wanted = [kept[name], preferred[name]].filter((port) => typeof port === 'number' && !taken.has(port)) as number[];
-    const port = (await firstFree(wanted)) ?? (await freePort());
+    // A port that was kept is this folder's own, unless it is a usual one.
+    const ours = wanted.filter((port) => port !== preferred[name] || claim(port));
+    const port = (await firstFree(ours)) ?? (await freePort());
     taken.add(port);
     ports[name] = port;
   }
