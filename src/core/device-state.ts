@@ -1,7 +1,11 @@
 import { type AlertState, hasTimer } from './alert-lifecycle.ts';
+import type { AlertRule } from './alert-rule.ts';
 import type { FoldSettings } from './fold-settings.ts';
 import { forgetAfterMs } from './fold-settings.ts';
 import type { OpenPart } from './open-part.ts';
+
+export const NO_LABELS: Readonly<Record<string, string>> = {};
+const NO_RULES: readonly AlertRule[] = [];
 
 /** What the fold remembers of one device. Times in epoch ms; -1 where there was none yet. */
 export class DeviceState {
@@ -15,6 +19,10 @@ export class DeviceState {
   openParts: OpenPart[] = [];
   /** By rule id. */
   readonly alerts = new Map<string, AlertState>();
+
+  // Not state, but made from settings and profile:
+  rules: readonly AlertRule[] = NO_RULES;
+  labels: Readonly<Record<string, string>> = NO_LABELS;
 
   // Not state, but bookkeeping of the fold:
   /** Whether the device is already in the list of devices changed since the last commit. */
@@ -40,6 +48,12 @@ export function timerDueMs(alert: AlertState, device: DeviceState): number {
   return device.lastHeard + Math.max(0, alert.timerAt - device.maxT);
 }
 
+/** When the device becomes stale for the rule, on the partition clock; Infinity when it cannot. */
+export function staleDueMs(rule: AlertRule, alert: AlertState, device: DeviceState): number {
+  if (rule.staleAfterMs === null || alert.staleSince >= 0) return Number.POSITIVE_INFINITY;
+  return device.lastHeard + rule.staleAfterMs;
+}
+
 /** The first moment of the partition clock at which a device without open parts is forgotten. */
 export function forgetDueMs(device: DeviceState, settings: FoldSettings): number {
   return Math.max(device.lastHeard, device.maxT, device.closedUpTo) + forgetAfterMs(settings) + 1;
@@ -50,5 +64,9 @@ export function deviceDueMs(device: DeviceState, settings: FoldSettings): number
   let due = device.openParts.length === 0 ? forgetDueMs(device, settings) : Number.POSITIVE_INFINITY;
   for (const part of device.openParts) due = Math.min(due, partDueMs(part, device, settings));
   for (const alert of device.alerts.values()) if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  for (const rule of device.rules) {
+    const alert = rule.staleAfterMs === null ? undefined : device.alerts.get(rule.id);
+    if (alert !== undefined) due = Math.min(due, staleDueMs(rule, alert, device));
+  }
   return due;
 }

@@ -2,6 +2,7 @@ import type { AlertState } from './alert-lifecycle.ts';
 import type { AlertRule } from './alert-rule.ts';
 import type { DeviceState } from './device-state.ts';
 import type { OpenPart } from './open-part.ts';
+import { staleRuleId } from './stale-alert.ts';
 import type { WindowAggregate } from './window-aggregate.ts';
 
 // In which order things that come due together are written: docs/FOLD.md. Text is compared by code unit, so that every machine agrees.
@@ -15,6 +16,8 @@ export interface DuePart {
 }
 
 export interface DueTimer {
+  /** Whether the rule's alert is due, or its stale alert. */
+  readonly kind: 'alert' | 'stale';
   readonly dueMs: number;
   readonly device: DeviceState;
   readonly rule: AlertRule;
@@ -27,7 +30,11 @@ export interface DueRow {
 }
 
 export function byDueTime(a: DueTimer, b: DueTimer): number {
-  return a.dueMs - b.dueMs || compareText(a.device.deviceId, b.device.deviceId) || compareText(a.rule.id, b.rule.id);
+  return a.dueMs - b.dueMs || compareText(a.device.deviceId, b.device.deviceId) || compareText(alertRuleId(a), alertRuleId(b));
+}
+
+function alertRuleId({ kind, rule }: DueTimer): string {
+  return kind === 'alert' ? rule.id : staleRuleId(rule);
 }
 
 export function byDueTimeOfRow(a: DueRow, b: DueRow): number {

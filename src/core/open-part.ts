@@ -115,7 +115,7 @@ export function hasMetric(reading: Reading): boolean {
 /** The rows of a part that closes, in the order of metric. */
 export function partRows(
   part: OpenPart,
-  of: { deviceId: string; closedBy: ClosedBy; unit: (metric: string) => string },
+  of: { deviceId: string; closedBy: ClosedBy; unit: (metric: string) => string; labels: Readonly<Record<string, string>> },
 ): WindowAggregate[] {
   return part.metrics().map(([metric, summary]) => ({
     deviceId: of.deviceId,
@@ -135,6 +135,6 @@ export function partRows(
     last: summary.last,
     lastTime: summary.lastTime,
     closedBy: of.closedBy,
-    labels: {},
+    labels: of.labels,
   }));
 }

@@ -1,26 +1,16 @@
-import {
-  type AlertState,
-  admit,
-  expire,
-  fireTimer,
-  hasTimer,
-  isRaised,
-  judge,
-  newAlertState,
-  type Sample,
-  type Transition,
-} from './alert-lifecycle.ts';
-import { alertRecord, type NameToUuid } from './alert-record.ts';
-import { type AlertRule, isSameAlarm, unitsOfRules } from './alert-rule.ts';
-import { DeviceState, deviceDueMs, forgetDueMs, partDueMs, timerDueMs } from './device-state.ts';
+import type { NameToUuid } from './alert-record.ts';
+import { unitsOfRules } from './alert-rule.ts';
+import { type DeviceProfile, isDisabled, type ProfileChange, rulesOfDevice } from './device-profile.ts';
+import { DeviceState, deviceDueMs, forgetDueMs, NO_LABELS, partDueMs } from './device-state.ts';
 import { DueQueue } from './due-queue.ts';
 import { type DuplicateTable, duplicateTableOf } from './duplicate-table.ts';
-import { byDueTime, byDueTimeOfRow, byWindowEnd, compareText, type DuePart, type DueRow, type DueTimer } from './emission-order.ts';
+import { byDueTimeOfRow, byWindowEnd, compareText, type DuePart, type DueRow, type DueTimer } from './emission-order.ts';
 import { FoldOutbox, type FoldOutput } from './fold-output.ts';
 import { changesWindows, type FoldSettings, withRuleVersions } from './fold-settings.ts';
 import { hasMetric, OpenPart, partRows } from './open-part.ts';
 import type { ReadingOutcome } from './outcome.ts';
-import { metricValueOf, type Reading, unitOf } from './reading.ts';
+import { PartitionAlerts, raisedAlertsOf } from './partition-alerts.ts';
+import { type Reading, unitOf } from './reading.ts';
 import { lastEndPassed, windowStartOf } from './tumbling-window.ts';
 import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
 
@@ -38,12 +28,11 @@ export interface PartitionFoldOptions {
 }
 
 export class PartitionFold {
-  private readonly topic: string;
-  private readonly partition: number;
-  private readonly uuid: NameToUuid;
   private currentSettings: FoldSettings;
   private unitByRuleMetric: ReadonlyMap<string, string>;
   private readonly devices = new Map<string, DeviceState>();
+  /** Also of devices that were never heard. */
+  private readonly profiles = new Map<string, DeviceProfile>();
   private readonly queue = new DueQueue();
   /** null when duplicates are not looked for. */
   private duplicates: DuplicateTable | null;
@@ -51,11 +40,11 @@ export class PartitionFold {
   private clock = -1;
 
   private readonly output = new FoldOutbox();
+  private readonly alerts: PartitionAlerts;
 
   constructor(options: PartitionFoldOptions) {
-    this.topic = options.topic;
-    this.partition = options.partition;
-    this.uuid = options.uuid;
+    const { topic, partition, uuid } = options;
+    this.alerts = new PartitionAlerts({ topic, partition, uuid, output: this.output });
     this.currentSettings = options.settings;
     this.unitByRuleMetric = unitsOfRules(options.settings.rules);
     this.duplicates = duplicateTableOf(options.settings.duplicateOffsets);
@@ -84,7 +73,7 @@ export class PartitionFold {
   /** Alerts that are raised now, over all devices. Counts them: not for the hot path. */
   get raisedAlertCount(): number {
     let count = 0;
-    for (const device of this.devices.values()) for (const alert of device.alerts.values()) if (isRaised(alert)) count += 1;
+    for (const device of this.devices.values()) count += raisedAlertsOf(device);
     return count;
   }
 
@@ -144,14 +133,30 @@ export class PartitionFold {
     const older = this.currentSettings;
     const newer = { ...wanted, rules: withRuleVersions(older.rules, wanted.rules) };
     if (changesWindows(older, newer)) this.closeAll();
-    this.dropOrphanedAlerts(older.rules, newer.rules);
+    this.alerts.dropOrphans(this.devices.values(), { older: older.rules, newer: newer.rules });
     this.currentSettings = newer;
     this.unitByRuleMetric = unitsOfRules(newer.rules);
     if (newer.duplicateOffsets !== older.duplicateOffsets) this.duplicates = duplicateTableOf(newer.duplicateOffsets);
     this.queue.clear();
     for (const device of this.devices.values()) {
       device.queuedDueMs = Number.POSITIVE_INFINITY;
+      this.equip(device);
       this.queue.ensure(device, deviceDueMs(device, newer));
+    }
+  }
+
+  /** Applies changes of profiles between two records, in their order. */
+  changeProfiles(changes: readonly ProfileChange[]): void {
+    for (const [deviceId, profile] of changes) {
+      const device = this.devices.get(deviceId);
+      if (device !== undefined && profile !== null) {
+        const disabled = device.rules.filter(({ id }) => isDisabled(profile, id));
+        this.alerts.drop(device, disabled);
+      }
+      this.restoreProfile(deviceId, profile);
+      if (device === undefined) continue;
+      this.equip(device);
+      this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
     }
   }
 
@@ -176,14 +181,26 @@ export class PartitionFold {
     this.clock = clockMs;
   }
 
+  /** Before the devices. */
+  restoreProfile(deviceId: string, profile: DeviceProfile | null): void {
+    if (profile === null) this.profiles.delete(deviceId);
+    else this.profiles.set(deviceId, profile);
+  }
+
   restoreDevice(device: DeviceState): void {
     this.devices.set(device.deviceId, device);
+    this.equip(device);
     this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
   }
 
   /** Enters the identity of a record that lies before the restored position. */
   restoreIdentity(identity: number, offset: number, appendTimeMs: number): void {
     if (identity !== 0) this.duplicates?.isDuplicate(identity, offset, appendTimeMs);
+  }
+
+  /** Every profile by device id, in no particular order. */
+  get allProfiles(): ReadonlyMap<string, DeviceProfile> {
+    return this.profiles;
   }
 
   /** Every device, in no particular order. */
@@ -206,7 +223,15 @@ export class PartitionFold {
   private newDevice(deviceId: string): DeviceState {
     const device = new DeviceState(deviceId);
     this.devices.set(deviceId, device);
+    this.equip(device);
     return device;
+  }
+
+  /** Gives the device its rules and labels. */
+  private equip(device: DeviceState): void {
+    const profile = this.profiles.get(device.deviceId) ?? null;
+    device.rules = rulesOfDevice(this.currentSettings.rules, profile);
+    device.labels = profile?.labels ?? NO_LABELS;
   }
 
   /** 4 and 7, without a reading between them. */
@@ -232,14 +257,10 @@ export class PartitionFold {
         const dueMs = partDueMs(part, device, settings);
         if (dueMs <= clock) parts.push({ dueMs, device, part });
       }
-      for (const { rule, alert } of this.timersOf(device)) {
-        const dueMs = timerDueMs(alert, device);
-        if (dueMs <= clock) timers.push({ dueMs, device, rule, alert });
-      }
+      this.alerts.collectDue(device, clock, timers);
     }
     this.closeDueParts(parts);
-    timers.sort(byDueTime);
-    for (const { device, rule, alert } of timers) this.write(device, rule, alert, fireTimer(rule, alert));
+    this.alerts.fire(timers);
     return dueDevices;
   }
 
@@ -257,11 +278,7 @@ export class PartitionFold {
   private fold(device: DeviceState, offset: number, reading: Reading): 'counted' | 'not_aggregatable' {
     if (reading.eventTime > device.maxT) device.maxT = reading.eventTime;
     if (reading.aggregatable && hasMetric(reading)) this.aggregate(device, offset, reading);
-    for (const rule of this.currentSettings.rules) {
-      const value = metricValueOf(reading, rule.metric);
-      if (value !== null)
-        this.judge(device, rule, { offset, timeMs: reading.eventTime, value, heardMs: this.clock, deviceMaxMs: device.maxT });
-    }
+    this.alerts.judge(device, reading, { offset, clockMs: this.clock });
     return reading.aggregatable ? 'counted' : 'not_aggregatable';
   }
 
@@ -281,20 +298,6 @@ export class PartitionFold {
     if ((batchSize > 0 && part.readings >= batchSize) || part.isFull) this.emit(this.close(device, part, 'COUNT'));
   }
 
-  private judge(device: DeviceState, rule: AlertRule, sample: Sample): void {
-    let alert = device.alerts.get(rule.id);
-    if (alert === undefined) {
-      alert = newAlertState();
-      device.alerts.set(rule.id, alert);
-    }
-    if (!admit(alert, sample)) {
-      this.output.notJudged += 1;
-      return;
-    }
-    const transition = judge(rule, alert, sample);
-    if (transition !== null) this.write(device, rule, alert, transition);
-  }
-
   /** 6: what the device's own clock has passed. */
   private closePassed(device: DeviceState): void {
     const { windowSizeMs, graceMs } = this.currentSettings;
@@ -306,10 +309,7 @@ export class PartitionFold {
       for (const part of closing) this.emit(this.close(device, part, 'TIME'));
     }
     device.closedUpTo = Math.max(device.closedUpTo, lastEndPassed(device.maxT, windowSizeMs, graceMs));
-    if (device.alerts.size === 0) return;
-    const timers = this.timersOf(device).filter(({ alert }) => alert.timerAt <= device.maxT);
-    timers.sort((a, b) => a.alert.timerAt - b.alert.timerAt || compareText(a.rule.id, b.rule.id));
-    for (const { rule, alert } of timers) this.write(device, rule, alert, fireTimer(rule, alert));
+    this.alerts.firePassed(device);
   }
 
   /** 7: forgets those of the devices that had something due; no other device can have come to that. */
@@ -319,7 +319,7 @@ export class PartitionFold {
     const gone = due.filter((device) => device.openParts.length === 0 && forgetDueMs(device, settings) <= clock);
     gone.sort((a, b) => forgetDueMs(a, settings) - forgetDueMs(b, settings) || compareText(a.deviceId, b.deviceId));
     for (const device of gone) {
-      this.expireAlerts(device, settings.rules);
+      this.alerts.expire(device, device.rules);
       device.forgotten = true;
       this.devices.delete(device.deviceId);
       this.output.forgottenDevices.push(device.deviceId);
@@ -336,16 +336,6 @@ export class PartitionFold {
     this.emit(rows);
   }
 
-  private dropOrphanedAlerts(older: readonly AlertRule[], newer: readonly AlertRule[]): void {
-    const orphaned = older.filter((rule) => !newer.some((candidate) => isSameAlarm(rule, candidate)));
-    if (orphaned.length === 0) return;
-    const devices = [...this.devices.values()].sort((a, b) => compareText(a.deviceId, b.deviceId));
-    for (const device of devices) {
-      this.expireAlerts(device, orphaned);
-      for (const rule of orphaned) if (device.alerts.delete(rule.id)) this.output.markChanged(device);
-    }
-  }
-
   // Writing
 
   /** Takes the part out of its device and makes its rows, in the order of metric. */
@@ -353,34 +343,11 @@ export class PartitionFold {
     device.openParts = device.openParts.filter((other) => other !== part);
     this.output.markChanged(device);
     const unit = (metric: string): string => unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? '');
-    return partRows(part, { deviceId: device.deviceId, closedBy: part.late ? 'LATE' : reason, unit });
+    return partRows(part, { deviceId: device.deviceId, closedBy: part.late ? 'LATE' : reason, unit, labels: device.labels });
   }
 
   private emit(rows: readonly WindowAggregate[]): void {
     for (const row of rows) this.output.aggregates.push(row);
-  }
-
-  private write(device: DeviceState, rule: AlertRule, alert: AlertState, transition: Transition): void {
-    this.output.markChanged(device);
-    const subject = { deviceId: device.deviceId, topic: this.topic, partition: this.partition, labels: {} };
-    this.output.alerts.push(alertRecord(rule, alert, subject, { transition, uuid: this.uuid }));
-  }
-
-  private expireAlerts(device: DeviceState, rules: readonly AlertRule[]): void {
-    for (const rule of rules) {
-      const alert = device.alerts.get(rule.id);
-      const transition = alert === undefined ? null : expire(alert);
-      if (alert !== undefined && transition !== null) this.write(device, rule, alert, transition);
-    }
-  }
-
-  private timersOf(device: DeviceState): { rule: AlertRule; alert: AlertState }[] {
-    const timers: { rule: AlertRule; alert: AlertState }[] = [];
-    for (const rule of this.currentSettings.rules) {
-      const alert = device.alerts.get(rule.id);
-      if (alert !== undefined && hasTimer(alert)) timers.push({ rule, alert });
-    }
-    return timers;
   }
 }
 

@@ -3,7 +3,7 @@
 // leaving some out, gives a valid log again.
 
 import fc from 'fast-check';
-import type { OracleRule, OracleSettings, OracleSetup, OracleStep } from './fold-steps.ts';
+import type { OracleLevel, OracleProfile, OracleRule, OracleSettings, OracleSetup, OracleStep } from './fold-steps.ts';
 import { partitionOfKey } from './murmur2.ts';
 import { plainReading } from './plain-reading.ts';
 
@@ -47,7 +47,11 @@ interface SettingsMove {
   /** Whether window, grace and idle stay as they were, so that parts stay open across the change. */
   readonly isKeepingParts: boolean;
 }
-type Move = ReadMove | TickMove | SettingsMove;
+interface ProfileMove {
+  readonly kind: 'profiles';
+  readonly changes: readonly { readonly device: number; readonly profile: OracleProfile | null }[];
+}
+type Move = ReadMove | TickMove | SettingsMove | ProfileMove;
 
 const seconds = (...values: number[]) => fc.constantFrom(...values.map((value) => value * SECOND_MS));
 
@@ -83,7 +87,7 @@ const readMove: fc.Arbitrary<ReadMove> = fc.record({
   advanceMs: appendAdvance,
   lagMs: eventLag,
   values: fc.oneof(
-    { weight: 3, arbitrary: fc.record({ temperature: fc.constantFrom(20, 97, 100, 101, 110) }) },
+    { weight: 3, arbitrary: fc.record({ temperature: fc.constantFrom(20, 97, 100, 101, 105, 110, 111, 121) }) },
     { weight: 4, arbitrary: values },
   ),
   aside: fc.oneof({ weight: 12, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom(20, 101) }),
@@ -101,6 +105,41 @@ const tickMove: fc.Arbitrary<TickMove> = fc.record({
   advanceMs: seconds(-5, 0, 1, 5, 10, 30, 60, 120, 600, 8 * 24 * 3600),
 });
 
+/** Ladders upwards and downwards, also such as no rules file may hold: the fold has an answer to everything. */
+function ladder(threshold: number): fc.Arbitrary<readonly OracleLevel[]> {
+  const level = (distance: number, severity: OracleLevel['severity']) => ({ threshold: threshold + distance, severity });
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.constant([]) },
+    { weight: 3, arbitrary: fc.constant([level(1, 'WARNING'), level(10, 'CRITICAL')]) },
+    { weight: 1, arbitrary: fc.constantFrom([level(10, 'CRITICAL')], [level(-3, 'WARNING')], [level(10, 'INFO'), level(1, 'CRITICAL')]) },
+  );
+}
+
+function thresholdArbitrary(threshold: number) {
+  return fc.record({
+    threshold: fc.constantFrom(threshold, threshold - 3, threshold + 1, threshold + 10),
+    deadband: fc.constantFrom(null, null, 0, 5),
+    levels: fc.option(ladder(threshold), { freq: 1 }),
+  });
+}
+
+const profile: fc.Arbitrary<OracleProfile> = fc.record({
+  labels: fc.constantFrom({}, { site: 'south' }, { floor: '2' }, { site: 'west', floor: '3' }),
+  thresholds: fc.record(
+    { hot: thresholdArbitrary(100), shaky: thresholdArbitrary(0.1), gone: thresholdArbitrary(1) },
+    { requiredKeys: [] },
+  ),
+  disabledRules: fc.subarray(['hot', 'cold', 'shaky', 'gone'], { maxLength: 2 }),
+});
+
+const profileMove: fc.Arbitrary<ProfileMove> = fc.record({
+  kind: fc.constant('profiles' as const),
+  changes: fc.array(fc.record({ device: fc.nat({ max: OWN_DEVICES.length - 1 }), profile: fc.option(profile, { freq: 3 }) }), {
+    minLength: 1,
+    maxLength: 3,
+  }),
+});
+
 function ruleArbitrary(id: string, metric: string, threshold: number, unit: string): fc.Arbitrary<OracleRule> {
   return fc.record({
     id: fc.constant(id),
@@ -114,8 +153,8 @@ function ruleArbitrary(id: string, metric: string, threshold: number, unit: stri
     severity: fc.constantFrom('INFO' as const, 'WARNING' as const, 'CRITICAL' as const),
     unit: fc.constantFrom(unit, ''),
     labels: fc.constantFrom({}, { site: 'north' }),
-    levels: fc.constant([]),
-    staleAfterMs: fc.constant(null),
+    levels: ladder(threshold),
+    staleAfterMs: fc.option(seconds(1, 30, 60, 300, 8 * 24 * 3600), { freq: 1 }),
   });
 }
 
@@ -155,6 +194,9 @@ function logOfMoves(settings: OracleSettings, moves: readonly Move[]): RandomLog
       if (!move.isKeepingParts) ({ windowMs, graceMs, idleMs } = move.settings);
       return { kind: 'settings', settings: { ...move.settings, windowMs, graceMs, idleMs } };
     }
+    if (move.kind === 'profiles') {
+      return { kind: 'profiles', changes: move.changes.map(({ device, profile }) => [OWN_DEVICES[device]!, profile] as const) };
+    }
     if (move.kind === 'tick') {
       highest = Math.max(highest, highest + move.advanceMs);
       now = highest;
@@ -190,7 +232,7 @@ function keyOf(fault: ReadMove['fault'], deviceId: string): string | null {
   return fault === 'otherKey' ? OWN_DEVICES.find((name) => name !== deviceId)! : deviceId;
 }
 
-/** A log of up to `maxMoves` records, ticks and changes of settings. */
+/** A log of up to `maxMoves` records, ticks and changes of settings and profiles. */
 export function randomLog(options: { maxMoves?: number } = {}): fc.Arbitrary<RandomLog> {
   return fc.constantFrom(20, 3, 0).chain((duplicateOffsets) => {
     const settings = settingsArbitrary(duplicateOffsets);
@@ -199,6 +241,7 @@ export function randomLog(options: { maxMoves?: number } = {}): fc.Arbitrary<Ran
       { weight: 30, arbitrary: readMove },
       { weight: 4, arbitrary: tickMove },
       { weight: 2, arbitrary: settingsMove },
+      { weight: 2, arbitrary: profileMove },
     );
     const moves = fc.array(move, { maxLength: options.maxMoves ?? 60, size: 'max' });
     return fc.tuple(settings, moves).map(([initial, list]) => logOfMoves(initial, list));

@@ -7,7 +7,7 @@ import { FOLD_VERSION, type FoldSettings } from '../../../src/core/fold-settings
 import { partitionForKey } from '../../../src/core/murmur2.ts';
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
 import { PartitionFold } from '../../../src/core/partition-fold.ts';
-import type { OracleSettings, OracleSetup } from '../oracle/fold-steps.ts';
+import type { OracleSettings, OracleSetup, ProfilesStep } from '../oracle/fold-steps.ts';
 import type { DriverOutputs, DriverRecord, FoldDriver, FoldDriverKind } from './fold-driver.ts';
 
 /** The oracle's settings in the words of the product. */
@@ -52,6 +52,7 @@ export class CoreDriver implements FoldDriver {
   restart(): void {
     const restored = this.#newFold(this.#fold.settings);
     restored.restoreClock(this.#fold.clockMs);
+    for (const [deviceId, profile] of this.#fold.allProfiles) restored.restoreProfile(deviceId, profile);
     for (const bytes of this.stateBytes()) restored.restoreDevice(decodeDeviceState(bytes));
     for (const seen of this.#seen) restored.restoreIdentity(...seen);
     this.#fold = restored;
@@ -79,8 +80,9 @@ export class CoreDriver implements FoldDriver {
     return this.#outputs(null);
   }
 
-  profiles(): DriverOutputs {
-    throw new Error('the fold knows no profiles yet');
+  profiles(changes: ProfilesStep['changes']): DriverOutputs {
+    this.#fold.changeProfiles(changes);
+    return this.#outputs(null);
   }
 
   #foldRecord({ offset, appendTime, key, reading }: DriverRecord): ReadingOutcome {

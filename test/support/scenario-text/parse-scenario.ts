@@ -6,17 +6,18 @@
 //   at <append time> read <device> <event time> [<metric>=<value>]... [id=<identity>] [offset=<o>] [key=<key>|key=none] [not-aggregatable]
 //   at <append time> bytes <key>             a record that cannot be decoded; offset=<o> as above
 //   tick <P>
+//   profile <device> none | [label.<name>=<text>]... [disabled=<rule>,<rule>] [<rule>=<threshold>[/deadband][/<levels>]]...
 //   ... => <output>                          what the step writes (expected-output.ts); more outputs on the next lines, each after =>
 //   # a comment
 //
 // Offsets count from 0 and go on after an explicit one. Aggregates and alerts are two topics: each must come in the order given,
 // how they mix does not matter.
 
-import type { OracleSettings, OracleSetup, OracleStep, RecordStep } from '../oracle/fold-steps.ts';
+import type { OracleSettings, OracleSetup, OracleStep, OracleThreshold, ProfilesStep, RecordStep } from '../oracle/fold-steps.ts';
 import { commonMetricNames } from '../oracle/metric-values.ts';
 import { plainReading } from '../oracle/plain-reading.ts';
 import { type ExpectedOutput, parseOutput } from './expected-output.ts';
-import { applySettingsWords, DEFAULT_SETTINGS, parseNumber } from './scenario-settings.ts';
+import { applySettingsWords, DEFAULT_SETTINGS, parseLevels, parseNumber } from './scenario-settings.ts';
 import { parseTime } from './scenario-time.ts';
 
 export interface ScenarioStep {
@@ -82,6 +83,7 @@ class ScenarioBuilder {
     if (verb === 'partition') this.#setPartition(words);
     else if (verb === 'settings') this.#setSettings(words, text, line);
     else if (verb === 'tick' && words.length === 1) this.#push({ kind: 'tick', P: parseTime(words[0]!) }, text, line);
+    else if (verb === 'profile' && words.length >= 2) this.#push(profilesStep(words), text, line);
     else if (verb === 'at' && words.length >= 3) this.#push(this.#record(words), text, line);
     else throw new Error(`'${text}' is no step`);
   }
@@ -117,6 +119,30 @@ class ScenarioBuilder {
     const reading = verb === 'read' ? plainReading({ deviceId: who, eventTime, identity, aggregatable, metrics, ...own }) : null;
     return { kind: 'record', offset, appendTime: parseTime(appendTime), key: key === 'none' ? null : key, reading };
   }
+}
+
+function profilesStep([deviceId = '', ...words]: readonly string[]): ProfilesStep {
+  if (words[0] === 'none') return { kind: 'profiles', changes: [[deviceId, null]] };
+  const labels: Record<string, string> = {};
+  const thresholds: Record<string, OracleThreshold> = {};
+  let disabledRules: string[] = [];
+  for (const word of words) {
+    const [, name = '', text = ''] = /^([^=]+)=(.*)$/.exec(word) ?? [];
+    if (name.startsWith('label.')) labels[name.slice('label.'.length)] = text;
+    else if (name === 'disabled') disabledRules = text.split(',');
+    else thresholds[name] = parseThreshold(text);
+  }
+  return { kind: 'profiles', changes: [[deviceId, { labels, thresholds, disabledRules }]] };
+}
+
+/** `90`, `90/5`, `90/5/95:CRITICAL`, `90//none`. */
+function parseThreshold(text: string): OracleThreshold {
+  const [threshold = '', deadband = '', levels = ''] = text.split('/');
+  return {
+    threshold: parseNumber(threshold),
+    deadband: deadband === '' ? null : parseNumber(deadband),
+    levels: levels === '' ? null : parseLevels(levels),
+  };
 }
 
 function take<Value>(said: Map<string, string>, name: string, parse: (text: string) => Value): Value | undefined {
