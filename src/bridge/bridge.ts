@@ -160,7 +160,9 @@ export class Bridge {
 
   #readingRecord(from: InTransit, reading: Reading): OutgoingRecord {
     const { key, partition } = this.#routes.of(reading.deviceId);
-    return { topic: this.#options.readingsTopic, partition, key, value: this.#options.encoder.encode(reading), from };
+    const { traceContext } = from.delivery;
+    const record = { topic: this.#options.readingsTopic, partition, key, value: this.#options.encoder.encode(reading), from };
+    return traceContext === null ? record : { ...record, headers: traceContext };
   }
 
   #deadLetterRecord(from: InTransit, rejection: Rejection, asExcerpt = false): OutgoingRecord {

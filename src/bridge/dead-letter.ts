@@ -31,13 +31,14 @@ export interface DeadLetterOptions {
 export function deadLetterOf(delivery: Delivery, rejection: Rejection, options: DeadLetterOptions): DeadLetter {
   const { payload, topic } = delivery;
   const key = rejection.deviceId === null ? null : Buffer.from(rejection.deviceId);
-  const headers: [string, string][] = [
+  const headers: (readonly [string, string])[] = [
     ['original-topic', topic],
     ['failure-reason', rejection.reason],
     ['failure-stage', 'bridge'],
     ['failure-detail', rejection.detail],
     ['timestamp', String(delivery.receivedAt)],
     ['attempt', '1'],
+    ...(delivery.traceContext ?? []),
   ];
   const isCut = options.asExcerpt && payload.length > EXCERPT_BYTES;
   if (isCut) {
