@@ -1,3 +1,4 @@
+import { identityOf } from '../../src/core/identity.ts';
 import { partitionForKey } from '../../src/core/murmur2.ts';
 import type { Reading } from '../../src/core/reading.ts';
 import { RecordsEncoder } from '../../src/core/record-batch.ts';
@@ -49,7 +50,7 @@ export function readingOf(n: number, device: number, { devices, startMs }: Pick<
     eventTime,
     receivedAt: eventTime + 20,
     eventTimeSource: 'DEVICE',
-    identity: n + 1,
+    identity: identityOf(`devices/device-${device}/telemetry`, Buffer.from(String(round))),
     sequence: round,
     messageId: null,
     aggregatable: true,
