@@ -115,8 +115,8 @@ export const SETTINGS = {
     }),
     compression: choiceSetting('KAFKA_COMPRESSION', {
       default: 'none',
-      choices: ['none'],
-      help: 'Compression of produced records. This version writes and reads them uncompressed.',
+      choices: ['none', 'gzip', 'snappy', 'zstd'],
+      help: 'Compression of what is produced. A topic with compression.type=uncompressed is stored unpacked all the same.',
     }),
     partitions: integerSetting('KAFKA_PARTITIONS', {
       default: '12',

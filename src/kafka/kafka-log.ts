@@ -1,3 +1,4 @@
+import type { CompressionName } from './compression.ts';
 import { type FetchLoopOptions, KafkaFetchLoop } from './fetch-loop.ts';
 import { type GroupMembershipOptions, KafkaGroupMembership } from './group-membership.ts';
 import type { KafkaAddress } from './kafkajs-internals.ts';
@@ -10,10 +11,10 @@ const CLOSE_DEADLINE_MS = 2_000;
 
 /**
  * The log as real Kafka. Connects nothing yet: each part has connections of its own and opens them when it is first used.
- * `clientId` is what the group membership shows; the other parts append their names to it.
+ * `clientId` is what the group membership shows; the other parts append their names to it. Its lanes compress what they produce.
  */
-export function createKafkaLog(address: KafkaAddress): LogClient {
-  return new KafkaLog(address);
+export function createKafkaLog(address: KafkaAddress, compression: CompressionName = 'none'): LogClient {
+  return new KafkaLog(address, compression);
 }
 
 /** What was made and has to be ended with the client, unless somebody has ended it before. */
@@ -23,19 +24,21 @@ interface Part {
 
 class KafkaLog implements LogClient {
   readonly #address: KafkaAddress;
+  readonly #compression: CompressionName;
   readonly #parts = new Map<Part, () => Promise<void>>();
 
-  constructor(address: KafkaAddress) {
+  constructor(address: KafkaAddress, compression: CompressionName) {
     this.#address = address;
+    this.#compression = compression;
   }
 
   produceLane(options: ProduceLaneOptions): ProduceLane {
-    const lane = new KafkaProduceLane(this.#address, options);
+    const lane = new KafkaProduceLane(this.#address, { compression: this.#compression, ...options });
     return this.#keep(lane, () => lane.close(CLOSE_DEADLINE_MS));
   }
 
   transactionLane(options: TransactionLaneOptions): TransactionLane {
-    const lane = new KafkaTransactionLane(this.#address, options);
+    const lane = new KafkaTransactionLane(this.#address, { compression: this.#compression, ...options });
     return this.#keep(lane, () => lane.close());
   }
 

@@ -1,6 +1,7 @@
 import type { Producer } from 'kafkajs';
 import { IngotError } from '../errors.ts';
 import { produceGivenUp, produceRepeated } from '../ops/kafka-events.ts';
+import { type CompressionName, compressionType } from './compression.ts';
 import { backOffMs, pause, withDeadline } from './deadline.ts';
 import { errorText, isTooLargeError } from './kafka-errors.ts';
 import { type ClusterHandle, createProducerOn, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
@@ -11,6 +12,7 @@ import { leaderOf, MAX_CALL_BYTES, planCalls, requireAllAnswered } from './send-
 export interface ProduceLaneOptions {
   readonly name: string;
   readonly acks: 'all' | 'leader' | 'none';
+  readonly compression?: CompressionName;
 }
 
 const ACKS = { all: -1, leader: 1, none: 0 } as const;
@@ -110,8 +112,9 @@ export class KafkaProduceLane implements ProduceLane {
     const only = call.length === 1 ? call[0]! : null;
     if (only !== null && only.records.length > MAX_CALL_BYTES) throw tooLarge(only, null);
     const acks = ACKS[this.#options.acks];
+    const compression = compressionType(this.#options.compression ?? 'none');
     try {
-      const answered = await this.#beforeDeadline(producer.sendBatch({ acks, topicMessages: asTopicMessages(call) }));
+      const answered = await this.#beforeDeadline(producer.sendBatch({ acks, compression, topicMessages: asTopicMessages(call) }));
       if (acks !== ACKS.none) requireAllAnswered(call, answered);
     } catch (error) {
       if (only !== null && isTooLargeError(error)) throw tooLarge(only, error);

@@ -2,6 +2,7 @@ import type { Producer, Transaction } from 'kafkajs';
 import { RecordsEncoder } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import { transactionalIdFenced, transactionCallFailed } from '../ops/kafka-events.ts';
+import { type CompressionName, compressionType } from './compression.ts';
 import { withDeadline } from './deadline.ts';
 import { errorText, isFencedError } from './kafka-errors.ts';
 import {
@@ -19,6 +20,7 @@ import { type AnsweredPartition, leaderOf, planCalls, requireAllAnswered, Unknow
 export interface TransactionLaneOptions {
   readonly transactionalId: string;
   readonly transactionTimeoutMs: number;
+  readonly compression?: CompressionName;
 }
 
 /** The key of the record that a fence writes and aborts; no device id begins with `$`. */
@@ -100,9 +102,10 @@ export class KafkaTransactionLane implements TransactionLane {
     const { cluster } = this.#handle;
     await cluster.addMultipleTargetTopics([...new Set(batches.map((batch) => batch.topic))]);
     const calls = await this.#plan(batches);
+    const compression = compressionType(this.#options.compression ?? 'none');
     const answered: AnsweredPartition[] = [];
     for (const call of calls) {
-      const rows: AnsweredPartition[] = await transaction.sendBatch({ acks: -1, topicMessages: asTopicMessages(call) });
+      const rows: AnsweredPartition[] = await transaction.sendBatch({ acks: -1, compression, topicMessages: asTopicMessages(call) });
       requireAllAnswered(call, rows);
       answered.push(...rows);
     }

@@ -10,7 +10,8 @@ export function connectLog(config: Config, clientId: string): LogClient {
   const { brokers, ssl, saslMechanism, saslUsername, saslPassword } = config.kafka;
   const sasl =
     saslMechanism === null ? undefined : { mechanism: saslMechanism, username: saslUsername ?? '', password: saslPassword ?? '' };
-  return createKafkaLog({ brokers, clientId, ssl: ssl && readTlsFiles(config.kafka), ...(sasl && { sasl }) });
+  const address = { brokers, clientId, ssl: ssl && readTlsFiles(config.kafka), ...(sasl && { sasl }) };
+  return createKafkaLog(address, config.kafka.compression);
 }
 
 /**
