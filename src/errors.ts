@@ -186,6 +186,18 @@ export const ERROR_KINDS = {
     exitCode: 1,
     meaning: 'Kafka refused to create a topic. The message has its reason; look at KAFKA_REPLICATION and the rights of this user.',
   },
+  // replay
+  REPLAY_FENCED: {
+    canRetry: false,
+    exitCode: 1,
+    meaning:
+      'Another replay took the partition over, so this one stopped. Nothing is lost or doubled: start it again when the other has ended.',
+  },
+  REPLAY_TIMEOUT: {
+    canRetry: true,
+    exitCode: 1,
+    meaning: 'Kafka gave nothing new for a minute, or a transaction that somebody left open hides the marks of the replay. Try again.',
+  },
   // sql
   DATABASE_UNREACHABLE: {
     canRetry: true,

@@ -105,6 +105,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: ['core', 'errors.ts', 'ops'],
   bridge: ['core', 'errors.ts', 'ops'],
   aggregator: ['core', 'errors.ts', 'ops'],
+  replay: ['core', 'errors.ts', 'ops'],
   sql: ['core', 'errors.ts', 'ops'],
   calls: ['core', 'errors.ts', 'ops'],
   dashboard: ['core', 'errors.ts', 'ops'],

@@ -106,6 +106,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/dlq.ts')).dlqShow,
   },
   {
+    name: 'dlq replay',
+    summary: 'Send dead letters through the pipeline again, each once',
+    section: 'Operate',
+    load: async () => (await import('./commands/dlq-replay.ts')).dlqReplay,
+  },
+  {
     name: 'verify',
     summary: 'Compare what came out with what the simulator sent',
     section: 'Look',

@@ -1,66 +1,63 @@
 import type { Config } from '../../config/settings-table.ts';
-import { BRIDGE_REJECT_REASONS, READING_REJECT_REASONS } from '../../core/outcome.ts';
-import { IngotError } from '../../errors.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
+import type { ReplayMark } from '../../replay/replay-marks.ts';
 import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
-import { OUTPUT_FLAG, RowPrinter } from '../output.ts';
+import { LETTER_FLAGS, letterFilter, parsePlace } from '../dlq/letter-filter.ts';
+import { readMarks } from '../dlq/read-marks.ts';
+import { type Column, OUTPUT_FLAG, RowPrinter } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
 import { registryAddress } from '../roles/connect-registry.ts';
 import type { LogRecord } from '../tail/partition-feed.ts';
 import { payloadText } from '../tail/payload-text.ts';
 import { readRecordAt } from '../tail/read-record-at.ts';
 import { readTopics } from '../tail/read-topics.ts';
-import { parseSince, sinceFlag } from '../tail/since.ts';
 import { decodeRecord, placeText, shownTime } from '../tail/tail-command.ts';
 
 // `ingot dlq`: what was refused, by whom and why. The reasons are explained in docs/errors.md.
 
 const SETTINGS = ['KAFKA_BROKERS', 'KAFKA_TOPIC_PREFIX'];
-const REASONS = [...BRIDGE_REJECT_REASONS, ...READING_REJECT_REASONS];
 
-function deadLetterTopics({ kafka }: Config, stage: 'bridge' | 'aggregator' | undefined): string[] {
-  const { bridgeDeadLetters, readingDeadLetters } = topicNames(kafka.topicPrefix);
-  if (stage === undefined) return [bridgeDeadLetters, readingDeadLetters];
-  return [stage === 'bridge' ? bridgeDeadLetters : readingDeadLetters];
+interface LetterRow {
+  readonly record: LogRecord;
+  /** Null when it was not replayed. */
+  readonly mark: ReplayMark | null;
 }
 
 const header = (record: LogRecord, name: string) => record.headers.get(name) ?? null;
 
 export const dlqList = defineCommand({
   description:
-    "Lists dead letters of the bridge (mqtt.dlq) and of the aggregator (readings.dlq), oldest first. 'ingot dlq show' takes what stands in the first column.",
+    "Lists dead letters of the bridge (mqtt.dlq) and of the aggregator (readings.dlq), oldest first. 'ingot dlq show' and 'ingot dlq replay' take what stands in the first column.",
   flags: {
     ...OUTPUT_FLAG,
-    since: sinceFlag('beginning'),
-    stage: { kind: 'choice', choices: ['bridge', 'aggregator'], help: 'Only what this stage refused.' },
-    reason: { kind: 'string', many: true, help: 'Only this reason (docs/errors.md lists them); may be repeated.' },
-    device: { kind: 'string', many: true, placeholder: 'ID', help: 'Only this device; may be repeated.' },
+    ...LETTER_FLAGS,
+    pending: { kind: 'boolean', help: 'Only those that were not replayed.' },
     limit: { kind: 'number', integer: true, min: 1, help: 'End after N rows.' },
     follow: { kind: 'boolean', help: 'Wait for more until Ctrl-C.' },
   },
   examples: [
     { line: 'ingot dlq list', shows: 'all that are kept' },
-    { line: 'ingot dlq list --since 1h --reason invalid_timestamp', shows: 'some of them' },
+    { line: 'ingot dlq list --pending --since 1h --reason invalid_timestamp', shows: 'some of them' },
     { line: 'ingot dlq list -o jsonl | jq -r .reason | sort | uniq -c', shows: 'how many of each reason' },
   ],
   settings: SETTINGS,
   configDefaults: QUIET_LOG,
   run: async (context) => {
     const config = context.config();
-    const { stage, reason, device, limit, follow, since } = context.flags;
-    const unknown = reason.find((name) => !(REASONS as readonly string[]).includes(name));
-    if (unknown !== undefined)
-      throw new IngotError('USAGE', `--reason: there is no reason ${JSON.stringify(unknown)}. There are: ${REASONS.join(', ')}.`);
-    const printer = new RowPrinter<LogRecord>(context, { columns: COLUMNS, isStream: true, whenEmpty: 'No dead letters.' });
+    const { pending, limit, follow } = context.flags;
+    const { topics, since, untilMs, isWanted } = letterFilter(config, context.flags);
+    const printer = new RowPrinter<LetterRow>(context, { columns: COLUMNS, isStream: true, whenEmpty: 'No dead letters.' });
     const log = connectLog(config, `${config.kafka.clientId}-cli`);
-    const topics = deadLetterTopics(config, stage);
     try {
-      for await (const record of readTopics(log, { topics, since: parseSince(since, Date.now()), follow, signal: context.signal })) {
-        if (reason.length > 0 && !reason.includes(header(record, 'failure-reason') ?? '')) continue;
-        if (device.length > 0 && !device.includes(record.key ?? '')) continue;
-        await printer.print(record);
+      const marks = await readMarks(log, topicNames(config.kafka.topicPrefix).replayMarks, context.signal);
+      for await (const record of readTopics(log, { topics, since, follow, signal: context.signal })) {
+        if (untilMs !== null && record.timestampMs >= untilMs) continue;
+        if (!isWanted({ reason: header(record, 'failure-reason'), device: record.key })) continue;
+        const mark = marks.of({ ...record, appendTimeMs: record.timestampMs });
+        if (pending && mark !== null) continue;
+        await printer.print({ record, mark });
         if (printer.count === limit) break;
       }
     } finally {
@@ -71,16 +68,22 @@ export const dlqList = defineCommand({
   },
 });
 
-const COLUMNS = [
-  { title: 'id', cell: (record: LogRecord) => placeText(record), width: 30 },
-  { title: 'time', cell: (record: LogRecord) => shownTime(record.timestampMs), width: 24 },
-  { title: 'stage', cell: (record: LogRecord) => header(record, 'failure-stage'), width: 10 },
-  { title: 'reason', cell: (record: LogRecord) => header(record, 'failure-reason'), width: 20 },
-  { title: 'device', cell: (record: LogRecord) => record.key, width: 20 },
-  { title: 'from', cell: (record: LogRecord) => header(record, 'original-topic'), width: 24 },
-  { title: 'bytes', cell: (record: LogRecord) => record.value?.length ?? 0, width: 6, alignRight: true },
-  { title: 'detail', cell: (record: LogRecord) => header(record, 'failure-detail') },
+const COLUMNS: readonly Column<LetterRow>[] = [
+  { title: 'id', cell: ({ record }) => placeText(record), width: 30 },
+  { title: 'time', cell: ({ record }) => shownTime(record.timestampMs), width: 24 },
+  { title: 'stage', cell: ({ record }) => header(record, 'failure-stage'), width: 10 },
+  { title: 'reason', cell: ({ record }) => header(record, 'failure-reason'), width: 20 },
+  { title: 'device', cell: ({ record }) => record.key, width: 20 },
+  { title: 'from', cell: ({ record }) => header(record, 'original-topic'), width: 24 },
+  { title: 'bytes', cell: ({ record }) => record.value?.length ?? 0, width: 6, alignRight: true },
+  { title: 'replayed', cell: ({ mark }) => replayedText(mark), width: 24 },
+  { title: 'detail', cell: ({ record }) => header(record, 'failure-detail') },
 ];
+
+function replayedText(mark: ReplayMark | null): string | null {
+  if (mark === null) return null;
+  return mark.outcome === 'duplicate' ? 'as another letter' : shownTime(mark.replayedAtMs);
+}
 
 export const dlqShow = defineCommand({
   description:
@@ -111,18 +114,6 @@ export const dlqShow = defineCommand({
     }
   },
 });
-
-function parsePlace(text: string, config: Config): Parameters<typeof readRecordAt>[1] {
-  const [, name = '', partition, offset] = /^(.+)\/(\d{1,6})\/(\d{1,15})$/.exec(text) ?? [];
-  const topic = deadLetterTopics(config, undefined).find(
-    (candidate) => candidate === name || candidate === config.kafka.topicPrefix + name,
-  );
-  if (topic) return { topic, partition: Number(partition), offset: Number(offset) };
-  throw new IngotError(
-    'USAGE',
-    `${JSON.stringify(text)} is not a dead letter. Give TOPIC/PARTITION/OFFSET as 'ingot dlq list' shows it, TOPIC being one of ${deadLetterTopics(config, undefined).join(', ')}.`,
-  );
-}
 
 function asJson(record: LogRecord) {
   return {

@@ -18,8 +18,8 @@ export function sinceFlag(fallback: string) {
 
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
 
-/** `nowMs`: epoch ms. IngotError `USAGE` when the text is none of the forms. A time without a zone is UTC. */
-export function parseSince(text: string, nowMs: number): Since {
+/** `nowMs`: epoch ms. IngotError `USAGE` when the text is none of the forms; `flag` is named in it. A time without a zone is UTC. */
+export function parseSince(text: string, nowMs: number, flag = '--since'): Since {
   if (text === 'beginning' || text === 'now') return { kind: text };
   const spanMs = parseDuration(text);
   if (spanMs !== undefined) return { kind: 'time', timeMs: nowMs - spanMs };
@@ -28,7 +28,7 @@ export function parseSince(text: string, nowMs: number): Since {
   if (Number.isFinite(timeMs)) return { kind: 'time', timeMs };
   throw new IngotError(
     'USAGE',
-    `--since: given ${JSON.stringify(text)}; allowed is a duration such as 10m or 2h, a time such as 2026-08-01T10:00:00Z, beginning, or now.`,
+    `${flag}: given ${JSON.stringify(text)}; allowed is a duration such as 10m or 2h, a time such as 2026-08-01T10:00:00Z, beginning, or now.`,
   );
 }
 

@@ -1,0 +1,57 @@
+import type { Reading } from '../core/reading.ts';
+import type { FetchLoop, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
+
+/** Readings out of the wire format, as the registry's decoder does it. */
+export interface ReadingDecoder {
+  decode(buffer: Buffer, start: number, end: number): DecodedReading;
+  /** Fetches a schema; afterwards the same bytes are decoded again. Rejects when the registry is away. */
+  load(schemaId: number): Promise<void>;
+}
+
+export type DecodedReading =
+  | { readonly kind: 'value'; readonly value: Reading }
+  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+  | { readonly kind: 'undecodable'; readonly detail: string };
+
+/** A reading into the wire format: a view that is valid until the next call. */
+export interface ReadingEncoder {
+  encode(reading: Reading): Uint8Array;
+}
+
+/** Topics of the replay; all have the same number of partitions. */
+export interface ReplayTopics {
+  readonly readings: string;
+  readonly bridgeDeadLetters: string;
+  readonly readingDeadLetters: string;
+  readonly marks: string;
+}
+
+/** What a letter has to pass before it is appended to the readings. */
+export interface ReplayLimits {
+  readonly maxPayloadBytes: number;
+  /** As the aggregator has it; the aggregator judges again. */
+  readonly skewMs: number;
+  /** null = unlimited. */
+  readonly pastLimitMs: number | null;
+  /** How large the value of a record of the readings may be. */
+  readonly valueBytesMax: number;
+}
+
+/** Everything that one run of the replay shares. */
+export interface ReplayContext {
+  readonly topics: ReplayTopics;
+  readonly partitions: number;
+  readonly limits: ReplayLimits;
+  readonly decoder: ReadingDecoder;
+  readonly encoder: ReadingEncoder;
+  readonly admin: LogAdmin;
+  /** Reads committed records; a short poll, since nothing is waited for. */
+  readonly loop: FetchLoop;
+  /** A lane under the transactional id of a partition. */
+  readonly openLane: (partition: number) => TransactionLane;
+  /** Names this run in its marks: two runs never have the same. */
+  readonly runId: string;
+  readonly nowMs: () => number;
+  /** Aborted: the transaction under way is ended, and nothing more is begun. */
+  readonly signal: AbortSignal;
+}
