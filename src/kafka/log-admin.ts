@@ -124,7 +124,6 @@ export class KafkaLogAdmin implements LogAdmin {
 
   /** IngotErrors pass; whatever else goes wrong means that Kafka did not answer as it should. */
   async #askAlone<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
-    const { brokers } = this.#address;
     const work = async () => await question(await this.#admin());
     const onExpired = () => new Error(`no answer within ${CALL_DEADLINE_MS / 1000} s`);
     try {
@@ -134,7 +133,7 @@ export class KafkaLogAdmin implements LogAdmin {
       // The next question gets new connections.
       this.#open?.sockets.destroy(new Error('the connection is replaced after a failed call'));
       this.#open = null;
-      throw unusable(brokers, error);
+      throw unusable(this.#address, error);
     }
   }
 
@@ -155,12 +154,17 @@ const TLS_SETTINGS: TlsSettingNames = {
   certificate: 'KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE',
 };
 
-function unusable(brokers: readonly string[], cause: unknown): IngotError {
+function unusable({ brokers, ssl, sasl }: KafkaAddress, cause: unknown): IngotError {
   const text = errorText(cause);
   const advice = tlsAdvice(text, TLS_SETTINGS);
   const where = `Kafka at ${brokers.join(', ')}`;
   if (advice !== null) return new IngotError('KAFKA_REFUSED', `${where}: ${text}. ${advice}.`, { cause });
-  if (!isRefusedError(cause)) return new IngotError('KAFKA_UNREACHABLE', `${where}: ${text}. Check KAFKA_BROKERS.`, { cause });
+  if (!isRefusedError(cause)) {
+    // A listener that expects TLS or a login hangs up on whoever comes without.
+    const isPlain = text.includes('Closed connection') && (!ssl || !sasl);
+    const hint = isPlain ? `, and whether it wants ${ssl ? '' : 'TLS (KAFKA_SSL) or '}a login (KAFKA_SASL_MECHANISM)` : '';
+    return new IngotError('KAFKA_UNREACHABLE', `${where}: ${text}. Check KAFKA_BROKERS${hint}.`, { cause });
+  }
   const settings = 'KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD';
   return new IngotError('KAFKA_REFUSED', `${where} refused us: ${text}. Check ${settings}, and what this user may do.`, { cause });
 }

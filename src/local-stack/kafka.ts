@@ -21,9 +21,15 @@ export interface KafkaOptions {
   readonly onAddress?: ((brokers: readonly string[]) => void) | undefined;
   /** Write the classes into this file at the end, which then takes longer. */
   readonly makeClassArchive?: string | undefined;
+  /** Settings to add to the node's own, which it is given, or to replace them: for a test that needs another Kafka. */
+  readonly changeSettings?: ((own: KafkaSettings) => KafkaSettings) | undefined;
+  /** Users to make when the folder is formatted: `SCRAM-SHA-256=[name=...,password=...]`. */
+  readonly scramUsers?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
+
+export type KafkaSettings = Readonly<Record<string, string | number | boolean>>;
 
 export interface RunningKafka extends RunningChild {
   readonly brokers: readonly string[];
@@ -40,7 +46,7 @@ const STOP_DEADLINE_MS = 15_000;
 
 /** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
 export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
-  const { folder, preferredPort, onAddress, makeClassArchive, onCrash, signal } = options;
+  const { folder, preferredPort, onAddress, makeClassArchive, changeSettings, scramUsers = [], onCrash, signal } = options;
   const java = requireJavaProgram();
   const classPath = join(requirePart('kafka'), '*');
   mkdirSync(folder, { recursive: true });
@@ -48,7 +54,8 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const brokers = [`${LOOPBACK}:${ports.broker}`];
   onAddress?.(brokers);
   const settingsFile = join(folder, 'server.properties');
-  writeFileSync(settingsFile, serverProperties(join(folder, 'log'), ports));
+  const own = ownSettings(join(folder, 'log'), ports);
+  writeFileSync(settingsFile, propertiesText({ ...own, ...changeSettings?.(own) }));
   const javaArgs = [...QUICK_START, '-cp', classPath, `-Dlog4j2.configurationFile=${LOG4J_FILE}`];
   if (!existsSync(join(folder, 'log', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url');
@@ -62,6 +69,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
       '-c',
       settingsFile,
       '--ignore-formatted',
+      ...scramUsers.map((user) => `--add-scram=${user}`),
     ]);
   }
   const child = await startChild({
@@ -87,8 +95,8 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
 }
 
 /** runtime.md "Kafka": what one node needs. */
-function serverProperties(logFolder: string, ports: { readonly broker: number; readonly controller: number }): string {
-  const settings: Record<string, string | number | boolean> = {
+function ownSettings(logFolder: string, ports: { readonly broker: number; readonly controller: number }): KafkaSettings {
+  return {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${LOOPBACK}:${ports.controller}`,
@@ -115,6 +123,9 @@ function serverProperties(logFolder: string, ports: { readonly broker: number; r
     // One node has nobody to hand its leaderships to.
     'controlled.shutdown.enable': false,
   };
+}
+
+function propertiesText(settings: KafkaSettings): string {
   return `${Object.entries(settings)
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')}\n`;
