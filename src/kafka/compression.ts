@@ -1,7 +1,10 @@
 import { promisify } from 'node:util';
 import { gzip, zstdCompress } from 'node:zlib';
-import { CompressionCodecs, CompressionTypes } from 'kafkajs';
+import kafkajs, { CompressionTypes } from 'kafkajs';
 import { snappyCompress } from '../core/snappy-compress.ts';
+
+// Node does not see this name among the exports of the CommonJS module.
+const { CompressionCodecs } = kafkajs;
 
 // How produced batches are compressed: the records behind the batch header, as the protocol has it. The library calls the codec with
 // all records of a partition at once, pre-encoded ones too, and again when it repeats a request.
