@@ -31,10 +31,12 @@ export class ForeignProducer {
     this.#schemaId = of.schemaId;
   }
 
-  static async open({ prefix, partitions }: { prefix: string; partitions: number }): Promise<ForeignProducer> {
+  static async open(to: { prefix: string; partitions: number; kafkaBrokers?: readonly string[] }): Promise<ForeignProducer> {
+    const { prefix, partitions, kafkaBrokers = stack().kafkaBrokers } = to;
     const text = readFileSync(new URL('../../schemas/sensor-reading.avsc', import.meta.url), 'utf8');
-    const kafka = new Kafka({ brokers: [...stack().kafkaBrokers], clientId: freshName('foreign'), logLevel: logLevel.NOTHING });
-    const producer = kafka.producer({ allowAutoTopicCreation: false });
+    const kafka = new Kafka({ brokers: [...kafkaBrokers], clientId: freshName('foreign'), logLevel: logLevel.NOTHING });
+    // A broker that is killed is back within this time.
+    const producer = kafka.producer({ allowAutoTopicCreation: false, retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 } });
     await producer.connect();
     return new ForeignProducer({
       producer,

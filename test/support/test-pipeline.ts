@@ -18,6 +18,8 @@ export interface TestPipelineOptions {
   /** A rules file's text. */
   readonly rules: string;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Another Kafka than that of the test run. */
+  readonly kafkaBrokers?: readonly string[];
 }
 
 /** Windows that close within a few seconds, so that a test ends soon. */
@@ -37,7 +39,7 @@ export class TestPipeline {
 
   private constructor(of: { prefix: string; log: LogClient; folder: string; options: TestPipelineOptions }) {
     const { prefix, log, folder, options } = of;
-    const { kafkaBrokers, registryUrl, mosquittoUrl } = stack();
+    const { kafkaBrokers, registryUrl, mosquittoUrl } = { ...stack(), ...(options.kafkaBrokers && { kafkaBrokers: options.kafkaBrokers }) };
     this.prefix = prefix;
     this.log = log;
     this.folder = folder;
@@ -58,7 +60,7 @@ export class TestPipeline {
 
   static async create(options: TestPipelineOptions): Promise<TestPipeline> {
     const prefix = `${freshName('pipeline')}.`;
-    const log = createKafkaLog({ brokers: stack().kafkaBrokers, clientId: freshName('test') });
+    const log = createKafkaLog({ brokers: options.kafkaBrokers ?? stack().kafkaBrokers, clientId: freshName('test') });
     const folder = await mkdtemp(join(tmpdir(), 'ingot-pipeline-'));
     await mkdir(join(folder, 'data'));
     await writeFile(join(folder, 'rules.yaml'), options.rules);
