@@ -36,6 +36,8 @@ export class MessageLedger {
   readonly letters = new Map<string, number>();
   /** Dead letters by `failure-reason`. */
   readonly reasons = new Map<string, number>();
+  /** When Kafka took the first and the last record, epoch ms. */
+  readonly appended = { firstMs: Number.POSITIVE_INFINITY, lastMs: Number.NEGATIVE_INFINITY };
   readonly #kafka: Kafka;
   readonly #consumer: Consumer;
   readonly #topics: { readonly readings: string; readonly letters: string };
@@ -110,7 +112,9 @@ export class MessageLedger {
   }
 
   #take({ batch }: EachBatchPayload): void {
-    for (const { key, value, headers } of batch.messages) {
+    for (const { key, value, headers, timestamp } of batch.messages) {
+      this.appended.firstMs = Math.min(this.appended.firstMs, Number(timestamp));
+      this.appended.lastMs = Math.max(this.appended.lastMs, Number(timestamp));
       if (batch.topic === this.#topics.readings) this.#takeReading(value!);
       else {
         const reason = String(headers?.['failure-reason']);

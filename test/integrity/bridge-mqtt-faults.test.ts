@@ -1,0 +1,146 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type RunningMosquitto, startMosquitto } from '../../src/local-stack/mosquitto.ts';
+import { BridgeScene } from '../support/bridge-scene.ts';
+import { KAFKA_API, KafkaProxy, type Verdict } from '../support/kafka-proxy.ts';
+import { faultSeed, seededRandom } from '../support/kill-schedule.ts';
+import { sayVerdict } from '../support/message-ledger.ts';
+import { stack } from '../support/stack.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+// The MQTT side breaks: the connection in the middle of a held packet, or the broker is started again, with and without its memory.
+
+const repeats = Number(process.env['INGOT_FAULT_REPEATS'] ?? 1);
+
+async function slowKafka(latencyMs: number): Promise<KafkaProxy> {
+  const proxy = await KafkaProxy.start({ broker: stack().kafkaBrokers[0]! });
+  onTestFinished(() => proxy.close());
+  proxy.onResponse = ({ apiKey }) => (apiKey === KAFKA_API.produce ? sleep(latencyMs, 'pass' as const) : 'pass');
+  return proxy;
+}
+
+test('the connection is cut while reading is held: what was held is not acknowledged, and comes again', async () => {
+  const [seed, cuts, limit] = [faultSeed(), 4 * repeats, 50];
+  const random = seededRandom(seed);
+  const kafka = await slowKafka(20);
+  const mqtt = await TcpProxy.start(stack().mosquittoUrl);
+  onTestFinished(() => mqtt.close());
+  const scene = await BridgeScene.create({
+    devices: 10,
+    kafkaBrokers: [kafka.address],
+    mqttUrl: mqtt.urlFor(stack().mosquittoUrl),
+    settings: { BRIDGE_INFLIGHT_MESSAGES_MAX: String(limit) },
+  });
+  const ledger = await scene.ledger();
+  const role = await scene.startReady();
+  const watch = scene.watchOf(role);
+  const publisher = await scene.publisher({ messagesPerSecond: 2_500 });
+  publisher.run();
+  for (let cut = 0; cut < cuts; cut++) {
+    const { received } = watch.last ?? { received: 0 };
+    await waitUntil(() => watch.last !== null && watch.last.received > received && watch.last.inFlight === limit, 'held reading');
+    await sleep(random() * 50);
+    mqtt.cutAll();
+  }
+  await publisher.pause();
+  const verdict = await ledger.verdict(publisher);
+  sayVerdict(`MQTT connection cut while reading is held, seed ${seed}`, verdict, { cuts, 'in flight at most': watch.inFlightMax });
+  scene.expectKept(verdict, ledger);
+  expect(watch.inFlightMax).toBe(limit);
+  expect(verdict.duplicates).toBeLessThanOrEqual(cuts * 2 * limit);
+  expect(await role.stop()).toBe(0);
+});
+
+describe('the MQTT broker is started again', () => {
+  async function ownMosquitto(): Promise<{ readonly url: string; restart(how: { keepsSession: boolean }): Promise<void> }> {
+    const folder = await mkdtemp(join(tmpdir(), 'ingot-mosquitto-'));
+    let running: RunningMosquitto = await startMosquitto({ folder, isDurable: false });
+    onTestFinished(async () => {
+      await running.stop();
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    });
+    return {
+      url: running.url,
+      restart: async ({ keepsSession }) => {
+        await running.stop();
+        if (!keepsSession) await rm(join(folder, 'mosquitto.db'));
+        running = await startMosquitto({ folder, isDurable: false });
+      },
+    };
+  }
+
+  test('with its sessions, under load', async () => {
+    const mosquitto = await ownMosquitto();
+    const scene = await BridgeScene.create({ devices: 10, realMqttUrl: mosquitto.url });
+    const ledger = await scene.ledger();
+    const role = await scene.startReady();
+    const watch = scene.watchOf(role);
+    const publisher = await scene.publisher({ messagesPerSecond: 1_500 });
+    publisher.run();
+    for (let time = 0; time < 2 * repeats; time++) {
+      const before = watch.last?.produced ?? 0;
+      await waitUntil(() => (watch.last?.produced ?? 0) > before + 500, 'the load');
+      await mosquitto.restart({ keepsSession: true });
+    }
+    const { produced } = watch.last!;
+    await waitUntil(() => watch.last!.produced > produced, 'the load to go on');
+    await publisher.pause();
+    const verdict = await ledger.verdict(publisher);
+    sayVerdict('mosquitto started again with its sessions', verdict, { times: 2 * repeats });
+    scene.expectKept(verdict, ledger);
+    expect(role.log()).toContain('"isSessionPresent":true');
+    expect(await role.stop()).toBe(0);
+  });
+
+  test('without its sessions: what the bridge has taken is kept, and what comes new is not acknowledged in its place', async () => {
+    const mosquitto = await ownMosquitto();
+    const kafka = await slowKafka(0);
+    const scene = await BridgeScene.create({
+      devices: 5,
+      realMqttUrl: mosquitto.url,
+      kafkaBrokers: [kafka.address],
+      settings: { BRIDGE_LINGER: '200ms' },
+    });
+    const ledger = await scene.ledger();
+    const first = await scene.startReady();
+    const watch = scene.watchOf(first);
+    const publisher = await scene.publisher();
+    await publisher.burst(100);
+    await waitUntil(() => watch.last?.produced === 100, 'the messages before');
+    // The next batch waits at the gate, and none after it comes through.
+    const gate = Promise.withResolvers<Verdict>();
+    let requests = 0;
+    kafka.onRequest = ({ apiKey }) => {
+      if (apiKey !== KAFKA_API.produce) return 'pass';
+      return ++requests === 1 ? gate.promise : 'drop';
+    };
+    await publisher.burst(50);
+    await waitUntil(() => watch.last?.inFlight === 50 && requests === 1, 'the messages in flight');
+    await mosquitto.restart({ keepsSession: false });
+    // Nobody gets what is published before the bridge has subscribed again.
+    const isTaken = async (): Promise<boolean> => {
+      publisher.publish({ id: 'probe', topic: `devices/${scene.devices[0]}/telemetry`, payload: '#probe#' });
+      await sleep(100);
+      return watch.last!.received > 150;
+    };
+    await waitUntil(isTaken, 'the new subscription');
+    // Their packet ids are those of the messages in flight.
+    await publisher.burst(60);
+    await waitUntil(() => watch.last!.received >= 211, 'the new messages');
+    gate.resolve('pass');
+    await waitUntil(() => watch.last!.produced === 150, 'the messages that were in flight');
+    await first.kill();
+    kafka.onRequest = () => 'pass';
+    const second = await scene.startReady();
+    const verdict = await ledger.verdict(publisher);
+    sayVerdict('mosquitto started again without its sessions', verdict);
+    scene.expectKept(verdict, ledger);
+    expect(verdict).toMatchObject({ inKafka: 210, deadLettered: 1 });
+    expect(ledger.readingRecords).toBe(210);
+    expect(await second.stop()).toBe(0);
+  });
+});
