@@ -21,7 +21,7 @@ export interface SecuredMosquitto {
   readonly webSocketUrl: string;
   /** TLS with a client certificate. */
   readonly certificateUrl: string;
-  /** Gives the user another password; connections that stand are cut. */
+  /** Gives the user another password; connections are cut, sessions are kept. */
   changePassword(password: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -50,7 +50,7 @@ export async function startSecuredMosquitto({
   await setPassword(password);
   const ports = { password: await freePort(), certificate: await freePort(), webSocket: await freePort() };
   const settingsFile = join(workFolder, 'mosquitto.conf');
-  writeFileSync(settingsFile, settings({ ports, certificates, passwords }));
+  writeFileSync(settingsFile, settings({ ports, certificates, passwords, workFolder }));
   const start = () =>
     startChild({
       name: 'mosquitto',
@@ -81,16 +81,19 @@ interface SettingsOf {
   readonly ports: { readonly password: number; readonly certificate: number; readonly webSocket: number };
   readonly certificates: Certificates;
   readonly passwords: string;
+  readonly workFolder: string;
 }
 
-function settings({ ports, certificates: { ca, server }, passwords }: SettingsOf): string {
+function settings({ ports, certificates: { ca, server }, passwords, workFolder }: SettingsOf): string {
   const tls = `certfile ${server.cert}\nkeyfile ${server.key}\n`;
   const withPassword = `allow_anonymous false\npassword_file ${passwords}\n${tls}`;
   return `per_listener_settings true
 # Started by root it would become the user mosquitto, who may not read these files.
 user root
 log_dest stdout
-persistence false
+# Sessions outlive a change of the password.
+persistence true
+persistence_location ${workFolder}/
 
 listener ${ports.password} 127.0.0.1
 ${withPassword}

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bridge } from '../../bridge/bridge.ts';
 import { deviceLimits } from '../../bridge/device-limits.ts';
+import { readTlsFiles } from '../../config/pem-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { MqttSource } from '../../mqtt/mqtt-source.ts';
@@ -11,6 +12,7 @@ import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { registryAddress } from './connect-registry.ts';
 
 // Constructs the bridge of this process from the configuration.
 
@@ -38,7 +40,7 @@ export async function startBridgeRole(
   const kafka = health.dependency('kafka');
   const events = new BridgeEvents({ mqtt: health.dependency('mqtt'), kafka });
   const codecs = await openSchemaCodecs({
-    registry: { url: config.registry.url, auth: config.registry.auth ?? undefined, autoRegister: config.registry.autoRegister },
+    registry: { ...registryAddress(config), autoRegister: config.registry.autoRegister },
     topicPrefix,
     storeFile: join(config.instance.dataFolder, 'schemas-bridge.json'),
   });
@@ -114,6 +116,7 @@ function mqttSource({ mqtt, bridge, instance }: Config, { clientId, events }: { 
     url: mqtt.url,
     username: mqtt.username ?? undefined,
     password: mqtt.password ?? undefined,
+    tls: readTlsFiles(mqtt),
     clientId,
     topics: mqtt.topics,
     qos: mqtt.qos === 0 ? 0 : 1,
