@@ -99,13 +99,15 @@ describe('the fold oracle on random logs', () => {
           if (step.kind !== 'record') continue;
           const outcome = outcomes.get(step.offset)!;
           if (outcome === 'undecodable' || outcome === 'misrouted') continue;
-          const earlier = routed.findLast(({ reading }) => reading!.identity !== 0 && reading!.identity === step.reading!.identity);
-          const lagMs = step.appendTime - step.reading!.eventTime;
+          const identity = identityThatCounts(step, step.reading!.identity);
+          const earlier = routed.findLast((other) => identity !== 0 && identityThatCounts(other, other.reading!.identity) === identity);
+          const aheadMs = step.reading!.eventTime - step.appendTime;
+          const lagMs = firstAppendTime(step) - step.reading!.eventTime;
           const isRepeat =
             earlier !== undefined &&
             step.offset - earlier.offset <= settings.duplicateOffsets &&
             step.appendTime - earlier.appendTime <= 24 * 3_600_000;
-          if (-lagMs > settings.skewMs) expect(outcome).toBe('future');
+          if (aheadMs > settings.skewMs) expect(outcome).toBe('future');
           else if (settings.pastLimitMs !== null && lagMs > settings.pastLimitMs) expect(outcome).toBe('ancient');
           else if (isRepeat) expect(outcome).toBe('duplicate');
           else expect(['counted', 'not_aggregatable', 'state_limit']).toContain(outcome);

@@ -8,6 +8,7 @@ import { foldVerdict } from './fold-verdict.ts';
 import type { JournalRecord } from './oracle/invariants.ts';
 import { partitionOfKey } from './oracle/murmur2.ts';
 import type { AggregateRow, AlertRow } from './oracle/output-rows.ts';
+import { replayedReading } from './replayed-reading.ts';
 import { decodeReading } from './simulated-process.ts';
 import type { DumpedReading, PartitionDump } from './topic-dump.ts';
 
@@ -93,10 +94,12 @@ function foldOfJournal(
     settingsId = entry.settingsId;
     for (const record of readings) {
       if (record.offset < entry.from || record.offset >= entry.to) continue;
-      const { offset, timestampMs, key, reading } = record;
+      const { offset, timestampMs, key, headers, reading } = record;
       if (reading === null) fold.reject(offset, timestampMs, 'undecodable');
-      else if (key === reading.deviceId && partitionOfKey(key, partitions) === partition) fold.reading(offset, timestampMs, reading);
-      else fold.reject(offset, timestampMs, 'misrouted');
+      else if (key === reading.deviceId && partitionOfKey(key, partitions) === partition) {
+        const replayed = replayedReading(reading, { appendTime: timestampMs, headers });
+        fold.reading(offset, timestampMs, replayed.reading, replayed.firstAppendTimeMs);
+      } else fold.reject(offset, timestampMs, 'misrouted');
     }
     if (entry.tick) fold.tick(entry.P);
   }

@@ -154,7 +154,9 @@ export class AggregatorWorld implements SimulatedWorld {
   #encoded(records: readonly RecordStep[], schemaId: number): EncodedRecords {
     const encoder = new RecordsEncoder(1024);
     encoder.reset(0);
-    for (const { key, reading } of records) encoder.add(key === null ? null : Buffer.from(key), encodeReading(reading, schemaId), 0);
+    for (const { key, reading, headers = {} } of records) {
+      encoder.add(key === null ? null : Buffer.from(key), encodeReading(reading, schemaId), 0, Object.entries(headers));
+    }
     return { ...this.#busy, records: encoder.take(), count: encoder.count, baseTimestampMs: 0 };
   }
 

@@ -67,7 +67,14 @@ function partitionVerdict(dump: PartitionDump, of: { partitionCount: number; rea
   const { partition, journal, readings } = dump;
   if (journal.length === 0) return { violations: ['the journal is empty'], outcomes: [], isSettled: false };
   const records = readings.map(
-    ({ offset, timestampMs: appendTime, key, reading }): RecordStep => ({ kind: 'record', offset, appendTime, key, reading }),
+    ({ offset, timestampMs: appendTime, key, headers, reading }): RecordStep => ({
+      kind: 'record',
+      offset,
+      appendTime,
+      key,
+      headers,
+      reading,
+    }),
   );
   const { settings, steps } = stepsOfJournal(journal, records, oracleSettings);
   const expected = foldAll({ partition, ...of, settings }, steps);

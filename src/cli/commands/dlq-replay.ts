@@ -91,7 +91,7 @@ const COLUMNS: readonly Column<LetterResult>[] = [
   { title: 'time', cell: ({ letter }) => shownTime(letter.appendTimeMs), width: 24 },
   { title: 'device', cell: ({ letter }) => deviceOf(letter), width: 20 },
   { title: 'reason', cell: ({ letter }) => headerText(letter, 'failure-reason'), width: 20 },
-  { title: 'reason now', cell: ({ reason }) => reason, width: 20 },
+  { title: 'now', cell: ({ reason }) => reason, width: 20 },
   { title: 'detail', cell: ({ detail }) => detail },
 ];
 

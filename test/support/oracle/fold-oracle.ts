@@ -20,6 +20,7 @@ import { byCodeUnit, commonMetricNames, metricValuesOf, unitOfRows } from './met
 import { partitionOfKey } from './murmur2.ts';
 import { type OpenPart, rowsOfPart } from './open-part.ts';
 import type { AggregateRow, AlertRow, DeadLetter } from './output-rows.ts';
+import { firstAppendTime, identityThatCounts } from './replay-claims.ts';
 import { type OracleSettingsChange, settingsChange } from './settings-change.ts';
 
 const DAY_MS = 86_400_000;
@@ -131,10 +132,11 @@ export class FoldOracle implements FoldResult {
     if (reading === null || !isReadable(reading)) return 'undecodable';
     if (key === null || key !== reading.deviceId) return 'misrouted';
     if (partitionOfKey(key, this.#setup.partitionCount) !== this.#setup.partition) return 'misrouted';
-    const earlier = this.#identities.get(reading.identity);
-    if (reading.identity !== 0) this.#identities.set(reading.identity, { offset, appendTime });
+    const identity = identityThatCounts(record, reading.identity);
+    const earlier = this.#identities.get(identity);
+    if (identity !== 0) this.#identities.set(identity, { offset, appendTime });
     if (reading.eventTime > appendTime + settings.skewMs) return 'future';
-    if (settings.pastLimitMs !== null && reading.eventTime < appendTime - settings.pastLimitMs) return 'ancient';
+    if (settings.pastLimitMs !== null && reading.eventTime < firstAppendTime(record) - settings.pastLimitMs) return 'ancient';
     if (earlier && earlier.offset >= offset - settings.duplicateOffsets && earlier.appendTime >= appendTime - DAY_MS) return 'duplicate';
     if (!this.#devices.has(reading.deviceId) && this.#devices.size >= settings.maxDevices) return 'state_limit';
     return reading.aggregatable ? 'counted' : 'not_aggregatable';

@@ -71,6 +71,8 @@ export interface RecordStep {
   readonly offset: number;
   readonly appendTime: number;
   readonly key: string | null;
+  /** Text by name; of equal names the last one. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** null when the bytes could not be decoded. */
   readonly reading: Reading | null;
 }

@@ -33,6 +33,7 @@ interface ReadMove {
   /** A temperature among the metrics, where only other names belong. */
   readonly aside: number | null;
   readonly identity: number;
+  readonly replay: { readonly waitedMs: number; readonly identity: string } | null;
   readonly isAggregatable: boolean;
   readonly offsetGap: number;
   readonly fault: 'none' | 'undecodable' | 'otherKey' | 'noKey' | 'foreign';
@@ -81,6 +82,12 @@ const values = fc.record(
   { requiredKeys: [] },
 );
 
+/** How long a letter says that it waited, at times what cannot be, and an identity, at times none. */
+const replay = fc.record({
+  waitedMs: seconds(0, -1, 60, 600, 3600, 24 * 3600, 60 * 24 * 3600, 60 * 24 * 3600 + 1),
+  identity: fc.constantFrom('1', '2', '3', '77', '0', '007', '-1', ''),
+});
+
 const readMove: fc.Arbitrary<ReadMove> = fc.record({
   kind: fc.constant('read' as const),
   device: fc.nat({ max: OWN_DEVICES.length - 1 }),
@@ -92,6 +99,7 @@ const readMove: fc.Arbitrary<ReadMove> = fc.record({
   ),
   aside: fc.oneof({ weight: 12, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.constantFrom(20, 101) }),
   identity: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.integer({ min: 1, max: 6 }) }),
+  replay: fc.oneof({ weight: 6, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: replay }),
   isAggregatable: fc.oneof({ weight: 6, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
   offsetGap: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 3 }) }),
   fault: fc.oneof(
@@ -221,10 +229,15 @@ function logOfMoves(settings: OracleSettings, moves: readonly Move[]): RandomLog
       offset,
       appendTime: now,
       key: keyOf(move.fault, deviceId),
+      headers: headersOf(move.replay, now),
       reading: move.fault === 'undecodable' ? null : reading,
     };
   });
   return { setup: { partition: PARTITION, partitionCount: PARTITION_COUNT, settings }, steps };
+}
+
+function headersOf(claims: ReadMove['replay'], now: number): Record<string, string> {
+  return claims === null ? {} : { 'first-append-time': String(now - claims.waitedMs), 'replay-identity': claims.identity };
 }
 
 function keyOf(fault: ReadMove['fault'], deviceId: string): string | null {

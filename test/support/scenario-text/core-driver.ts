@@ -8,6 +8,7 @@ import { partitionForKey } from '../../../src/core/murmur2.ts';
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
 import { PartitionFold } from '../../../src/core/partition-fold.ts';
 import type { OracleSettings, OracleSetup, ProfilesStep } from '../oracle/fold-steps.ts';
+import { replayedReading } from '../replayed-reading.ts';
 import type { DriverOutputs, DriverRecord, FoldDriver, FoldDriverKind } from './fold-driver.ts';
 
 /** The oracle's settings in the words of the product. */
@@ -85,11 +86,13 @@ export class CoreDriver implements FoldDriver {
     return this.#outputs(null);
   }
 
-  #foldRecord({ offset, appendTime, key, reading }: DriverRecord): ReadingOutcome {
+  #foldRecord(record: DriverRecord): ReadingOutcome {
+    const { offset, appendTime, key, reading } = record;
     const reason = reading === null ? 'undecodable' : this.#isOurs(key, reading.deviceId) ? null : 'misrouted';
     if (reason === null) {
-      this.#seen.push([reading!.identity, offset, appendTime]);
-      return this.#fold.reading(offset, appendTime, reading!);
+      const replayed = replayedReading(reading!, record);
+      this.#seen.push([replayed.reading.identity, offset, appendTime]);
+      return this.#fold.reading(offset, appendTime, replayed.reading, replayed.firstAppendTimeMs);
     }
     this.#fold.reject(offset, appendTime, reason);
     return reason;

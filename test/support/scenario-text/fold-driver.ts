@@ -10,6 +10,7 @@ export interface DriverRecord {
   readonly offset: number;
   readonly appendTime: number;
   readonly key: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
   /** null when the bytes could not be decoded. */
   readonly reading: Reading | null;
 }

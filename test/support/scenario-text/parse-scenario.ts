@@ -4,6 +4,7 @@
 //   partition <p> of <n>                     before the first step; default 0 of 1
 //   settings <words>                         before the first step: the initial settings; later: a change (scenario-settings.ts)
 //   at <append time> read <device> <event time> [<metric>=<value>]... [id=<identity>] [offset=<o>] [key=<key>|key=none] [not-aggregatable]
+//      [first=<first append time>] [replay=<text of replay-identity>]      headers of a replayed dead letter
 //   at <append time> bytes <key>             a record that cannot be decoded; offset=<o> as above
 //   tick <P>
 //   profile <device> none | [label.<name>=<text>]... [disabled=<rule>,<rule>] [<rule>=<threshold>[/deadband][/<levels>]]...
@@ -113,11 +114,12 @@ class ScenarioBuilder {
     const key = take(said, 'key', (text) => text) ?? who;
     const identity = take(said, 'id', parseNumber) ?? 0;
     const aggregatable = !said.delete('not-aggregatable');
+    const headers = takeHeaders(said);
     const own: Record<string, number> = {};
     const metrics: Record<string, number> = {};
     for (const [name, text] of said) (commonMetricNames.includes(name) ? own : metrics)[name] = parseNumber(text);
     const reading = verb === 'read' ? plainReading({ deviceId: who, eventTime, identity, aggregatable, metrics, ...own }) : null;
-    return { kind: 'record', offset, appendTime: parseTime(appendTime), key: key === 'none' ? null : key, reading };
+    return { kind: 'record', offset, appendTime: parseTime(appendTime), key: key === 'none' ? null : key, headers, reading };
   }
 }
 
@@ -142,6 +144,15 @@ function parseThreshold(text: string): OracleThreshold {
     threshold: parseNumber(threshold),
     deadband: deadband === '' ? null : parseNumber(deadband),
     levels: levels === '' ? null : parseLevels(levels),
+  };
+}
+
+function takeHeaders(said: Map<string, string>): Record<string, string> {
+  const first = take(said, 'first', parseTime);
+  const replay = take(said, 'replay', (text) => text);
+  return {
+    ...(first !== undefined && { 'first-append-time': String(first) }),
+    ...(replay !== undefined && { 'replay-identity': replay }),
   };
 }
 
