@@ -90,7 +90,7 @@ const settings: FoldSettings = {
   foldVersion: FOLD_VERSION,
 };
 
-const topics = { readings: 'r', aggregates: 'a', alerts: 'l', readingsDlq: 'd', state: 's', journal: 'j' };
+const topics = { readings: 'r', aggregates: 'a', alerts: 'l', readingsDlq: 'd', state: 's', journal: 'j', devices: 'p' };
 const encoders = {
   aggregate: createEncoder<object>({ schemaId: 2, type: parseAvroType(AGGREGATE_SCHEMA.text) }).encode,
   alert: createEncoder<object>({ schemaId: 3, type: parseAvroType(ALERT_SCHEMA.text) }).encode,

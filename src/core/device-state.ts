@@ -22,6 +22,8 @@ export class DeviceState {
 
   // Not state, but made from settings and profile:
   rules: readonly AlertRule[] = NO_RULES;
+  /** Whether one of them raises an alert when the device falls silent. */
+  isWatched = false;
   labels: Readonly<Record<string, string>> = NO_LABELS;
 
   // Not state, but bookkeeping of the fold:
@@ -30,6 +32,10 @@ export class DeviceState {
   /** The smallest key with which the device stands in the due queue. */
   queuedDueMs = Number.POSITIVE_INFINITY;
   forgotten = false;
+  /** False when no alert of the device has a timer; then nothing has to be looked for with each reading. */
+  mayHaveTimers = true;
+  /** While maxT less the grace is below this no window ends by the device's own time. */
+  nextEndMs = Number.NEGATIVE_INFINITY;
 
   constructor(deviceId: string) {
     this.deviceId = deviceId;
@@ -59,11 +65,19 @@ export function forgetDueMs(device: DeviceState, settings: FoldSettings): number
   return Math.max(device.lastHeard, device.maxT, device.closedUpTo) + forgetAfterMs(settings) + 1;
 }
 
+function timersDueMs(device: DeviceState): number {
+  let due = Number.POSITIVE_INFINITY;
+  for (const alert of device.alerts.values()) if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  device.mayHaveTimers = due !== Number.POSITIVE_INFINITY;
+  return due;
+}
+
 /** The first moment of the partition clock at which anything happens to the device by itself. */
 export function deviceDueMs(device: DeviceState, settings: FoldSettings): number {
   let due = device.openParts.length === 0 ? forgetDueMs(device, settings) : Number.POSITIVE_INFINITY;
   for (const part of device.openParts) due = Math.min(due, partDueMs(part, device, settings));
-  for (const alert of device.alerts.values()) if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  if (device.mayHaveTimers) due = Math.min(due, timersDueMs(device));
+  if (!device.isWatched) return due;
   for (const rule of device.rules) {
     const alert = rule.staleAfterMs === null ? undefined : device.alerts.get(rule.id);
     if (alert !== undefined) due = Math.min(due, staleDueMs(rule, alert, device));

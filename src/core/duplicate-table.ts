@@ -88,7 +88,7 @@ function tagOf(identity: number, placeMask: number): number {
   return (Math.imul(identity / TWO_TO_32, placeMask + 1) & ~placeMask) >>> 0;
 }
 
-function grown(entries: Float64Array, length: number): Float64Array {
+function grown(entries: Float64Array, length: number): Float64Array<ArrayBuffer> {
   const larger = new Float64Array(length);
   larger.set(entries);
   return larger;

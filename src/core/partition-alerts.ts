@@ -53,6 +53,7 @@ export class PartitionAlerts {
       return;
     }
     const transition = judge(rule, alert, sample);
+    if (hasTimer(alert)) device.mayHaveTimers = true;
     if (transition !== null) this.write(device, rule, alert, transition);
   }
 
@@ -84,7 +85,7 @@ export class PartitionAlerts {
 
   /** Fires the timers that the device's own time has passed. */
   firePassed(device: DeviceState): void {
-    if (device.alerts.size === 0) return;
+    if (!device.mayHaveTimers) return;
     let passed: { rule: AlertRule; alert: AlertState }[] | null = null;
     for (const rule of device.rules) {
       const alert = device.alerts.get(rule.id);

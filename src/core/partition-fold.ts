@@ -27,6 +27,8 @@ export interface PartitionFoldOptions {
   readonly uuid: NameToUuid;
 }
 
+const NO_DEVICES: readonly DeviceState[] = [];
+
 export class PartitionFold {
   private currentSettings: FoldSettings;
   private unitByRuleMetric: ReadonlyMap<string, string>;
@@ -38,6 +40,9 @@ export class PartitionFold {
   private duplicates: DuplicateTable | null;
   /** P, -1 before the first record. */
   private clock = -1;
+
+  /** Whether a part was begun or closed by the reading that is being folded. */
+  private partsChanged = false;
 
   private readonly output = new FoldOutbox();
   private readonly alerts: PartitionAlerts;
@@ -91,10 +96,13 @@ export class PartitionFold {
     device.lastHeard = this.clock; // 3
     this.output.markChanged(device);
     const due = this.closeDue(); // 4
+    this.partsChanged = false;
     const outcome = this.fold(device, offset, reading); // 5
     this.closePassed(device); // 6
     this.forget(due); // 7
-    this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
+    // A reading moves the due time later, except that of a part or a timer that was not there before.
+    if (this.partsChanged || device.mayHaveTimers || device.isWatched || device.queuedDueMs === Number.POSITIVE_INFINITY)
+      this.queue.ensure(device, deviceDueMs(device, this.currentSettings));
     this.output.outcomes[outcome] += 1;
     return outcome;
   }
@@ -140,6 +148,7 @@ export class PartitionFold {
     this.queue.clear();
     for (const device of this.devices.values()) {
       device.queuedDueMs = Number.POSITIVE_INFINITY;
+      device.nextEndMs = Number.NEGATIVE_INFINITY;
       this.equip(device);
       this.queue.ensure(device, deviceDueMs(device, newer));
     }
@@ -231,6 +240,7 @@ export class PartitionFold {
   private equip(device: DeviceState): void {
     const profile = this.profiles.get(device.deviceId) ?? null;
     device.rules = rulesOfDevice(this.currentSettings.rules, profile);
+    device.isWatched = device.rules.some((rule) => rule.staleAfterMs !== null);
     device.labels = profile?.labels ?? NO_LABELS;
   }
 
@@ -240,9 +250,9 @@ export class PartitionFold {
   }
 
   /** 4: what is due by P, over all devices. Returns the devices that were due, which step 7 looks at. */
-  private closeDue(): DeviceState[] {
+  private closeDue(): readonly DeviceState[] {
     const { queue, clock, currentSettings: settings } = this;
-    if (queue.peekMs() > clock) return [];
+    if (queue.peekMs() > clock) return NO_DEVICES;
     const dueDevices: DeviceState[] = [];
     while (queue.peekMs() <= clock) {
       const device = queue.take()!;
@@ -283,23 +293,31 @@ export class PartitionFold {
   }
 
   private aggregate(device: DeviceState, offset: number, reading: Reading): void {
-    const { windowSizeMs, batchSize, openPartsPerDeviceMax } = this.currentSettings;
-    const start = windowStartOf(reading.eventTime, windowSizeMs);
-    const end = start + windowSizeMs;
-    const late = end <= device.closedUpTo;
-    if (late) this.output.late += 1;
-    let part = openPartOf(device, start);
-    if (part === null) {
-      if (device.openParts.length >= openPartsPerDeviceMax) this.emit(this.close(device, oldestPartOf(device), 'COUNT'));
-      part = new OpenPart({ start, end, part: offset, firstHeard: this.clock, late });
-      device.openParts.push(part);
-    }
+    const { batchSize } = this.currentSettings;
+    const part = openPartOf(device, reading.eventTime) ?? this.beginPart(device, offset, reading.eventTime);
+    if (part.end <= device.closedUpTo) this.output.late += 1;
     part.add(reading);
     if ((batchSize > 0 && part.readings >= batchSize) || part.isFull) this.emit(this.close(device, part, 'COUNT'));
   }
 
+  private beginPart(device: DeviceState, offset: number, eventTime: number): OpenPart {
+    const { windowSizeMs, openPartsPerDeviceMax } = this.currentSettings;
+    if (device.openParts.length >= openPartsPerDeviceMax) this.emit(this.close(device, oldestPartOf(device), 'COUNT'));
+    const start = windowStartOf(eventTime, windowSizeMs);
+    const end = start + windowSizeMs;
+    const part = new OpenPart({ start, end, part: offset, firstHeard: this.clock, late: end <= device.closedUpTo });
+    device.openParts.push(part);
+    this.partsChanged = true;
+    return part;
+  }
+
   /** 6: what the device's own clock has passed. */
   private closePassed(device: DeviceState): void {
+    if (device.maxT - this.currentSettings.graceMs >= device.nextEndMs) this.closeEnded(device);
+    this.alerts.firePassed(device);
+  }
+
+  private closeEnded(device: DeviceState): void {
     const { windowSizeMs, graceMs } = this.currentSettings;
     const passed = device.maxT - graceMs;
     let closing: OpenPart[] | null = null;
@@ -308,8 +326,10 @@ export class PartitionFold {
       closing.sort((a, b) => a.end - b.end);
       for (const part of closing) this.emit(this.close(device, part, 'TIME'));
     }
-    device.closedUpTo = Math.max(device.closedUpTo, lastEndPassed(device.maxT, windowSizeMs, graceMs));
-    this.alerts.firePassed(device);
+    const lastEnd = lastEndPassed(device.maxT, windowSizeMs, graceMs);
+    device.closedUpTo = Math.max(device.closedUpTo, lastEnd);
+    // Up to the next end nothing can close here: a part of a window before that would be late, and what is late waits for something else.
+    device.nextEndMs = lastEnd + windowSizeMs;
   }
 
   /** 7: forgets those of the devices that had something due; no other device can have come to that. */
@@ -341,6 +361,7 @@ export class PartitionFold {
   /** Takes the part out of its device and makes its rows, in the order of metric. */
   private close(device: DeviceState, part: OpenPart, reason: ClosedBy): WindowAggregate[] {
     device.openParts = device.openParts.filter((other) => other !== part);
+    this.partsChanged = true;
     this.output.markChanged(device);
     const unit = (metric: string): string => unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? '');
     return partRows(part, { deviceId: device.deviceId, closedBy: part.late ? 'LATE' : reason, unit, labels: device.labels });
@@ -351,8 +372,13 @@ export class PartitionFold {
   }
 }
 
-function openPartOf(device: DeviceState, start: number): OpenPart | null {
-  for (const part of device.openParts) if (part.start === start) return part;
+/** All open parts are of windows of the same size, so the one that holds the time is that of the time's window. */
+function openPartOf(device: DeviceState, eventTime: number): OpenPart | null {
+  const { openParts } = device;
+  for (let at = 0; at < openParts.length; at += 1) {
+    const part = openParts[at]!;
+    if (part.start <= eventTime && eventTime < part.end) return part;
+  }
   return null;
 }
 
