@@ -9,6 +9,7 @@ import { type CountedReading, totalsOfParts, totalsOfReadings } from '../support
 import { alertViolations, countViolations, partViolations } from '../support/oracle/invariants.ts';
 import { metricValuesOf } from '../support/oracle/metric-values.ts';
 import { type RandomLog, randomLog } from '../support/oracle/random-log.ts';
+import { firstAppendTime, identityThatCounts } from '../support/oracle/replay-claims.ts';
 
 const RUNS = { numRuns: 400 };
 
