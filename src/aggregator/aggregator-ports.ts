@@ -3,6 +3,7 @@ import type { FoldSettings } from '../core/fold-settings.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import type { FetchLoop, GroupMembership, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
+import type { ProfileDecoder } from './profile-decoding.ts';
 
 /** Readings out of the wire format. */
 export interface ReadingDecoder {
@@ -34,6 +35,8 @@ export interface AggregatorTopics {
   readonly readingsDlq: string;
   readonly state: string;
   readonly journal: string;
+  /** Profiles of devices: read, never written. */
+  readonly devices: string;
 }
 
 /** What one process brings along: its wish for the settings, decided per partition after the restore. */
@@ -57,6 +60,9 @@ export interface AggregatorContext {
   readonly input: FetchLoop;
   /** Reads state and identities at restore: does not wait for more. */
   readonly restore: FetchLoop;
+  /** Reads profiles while partitions run: a long poll while nothing changes. */
+  readonly profiles: FetchLoop;
+  readonly profileDecoder: ProfileDecoder;
   readonly membership: GroupMembership;
   /** A lane under the transactional id of a partition. */
   readonly openLane: (partition: number) => TransactionLane;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32c } from '../core/crc32c.ts';
+import type { ProfileChange } from '../core/device-profile.ts';
 import { FOLD_VERSION } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordReader } from '../core/record-batch.ts';
@@ -8,10 +9,13 @@ import { IngotError } from '../errors.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
+import { ProfileFeed, type TakenProfiles } from './profile-feed.ts';
+import { ProfileRepeats } from './profile-repeats.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
 import { nextRecord } from './read-range.ts';
 import { type RefusedTimes, refusalDetail } from './refusal-detail.ts';
 import type { RestoredPartition } from './restore-partition.ts';
+import { changesOf } from './restore-profiles.ts';
 import { routedReading } from './routed-reading.ts';
 import { SliceWriter } from './slice-writer.ts';
 
@@ -23,6 +27,7 @@ const TICK_INTERVAL_MS = 250;
 const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
 const SETTINGS_REPEAT_MS = 86_400_000;
 const SCHEMA_RETRY_MS = 1_000;
+const PROFILES_PER_TRANSACTION = 500;
 /** Where only transaction markers came the position is committed this late, so that retention may delete them. */
 const IDLE_POSITION_MS = 30_000;
 /** A slice ends early when it has put out this many records, so that transactions stay bounded whatever the input does. */
@@ -39,6 +44,7 @@ export interface PartitionStatus {
 
 interface CommitExtras {
   readonly tick?: boolean;
+  readonly profiles?: readonly ProfileChange[];
   readonly settings?: SettingsRecord;
   readonly lost?: JournalEntry['lost'];
 }
@@ -60,6 +66,7 @@ export class PartitionRun {
   private committedAtMs = performance.now();
   private txnSeq: number;
   private lastFolded: LastFolded | null;
+  private devicesOffset: number;
   /** Where the last record folded stands in the answer. */
   private readonly lastRecord = { offset: -1, appendTimeMs: -1, valueStart: -1, valueEnd: -1 };
   /** Records folded since the last commit, and since when (performance.now()). */
@@ -73,6 +80,7 @@ export class PartitionRun {
   private tickedAtMs = 0;
   /** The journal outlives neither the process that began it nor eight days, so each run tells its settings first. */
   private settingsJournaledClockMs = Number.NEGATIVE_INFINITY;
+  private readonly profileRepeats = new ProfileRepeats();
 
   constructor(options: {
     context: AggregatorContext;
@@ -93,6 +101,7 @@ export class PartitionRun {
     this.committed = restored.position;
     this.txnSeq = restored.txnSeq;
     this.lastFolded = restored.lastFolded;
+    this.devicesOffset = restored.devicesOffset;
     this.clockBase = { clockMs: restored.fold.clockMs, atMs: performance.now() };
     this.writer = new SliceWriter({ topics: context.topics, partition, encoders: context.encoders });
     this.writer.begin(Date.now());
@@ -109,9 +118,15 @@ export class PartitionRun {
     return { devices, openParts, alertsFiring, lagRecords: this.lagRecords };
   }
 
-  /** Commits what the restore itself has to write. */
-  async commitRestored(changes: NonNullable<RestoredPartition['toJournal']>): Promise<void> {
-    await this.commit(changes);
+  /** Commits what the restore itself has to write, before the first record. */
+  async commitRestored({ toJournal, missedProfiles: { changes, nextOffset } }: RestoredPartition): Promise<void> {
+    if (toJournal !== null) await this.commit(toJournal);
+    for (let at = 0; at < changes.length; at += PROFILES_PER_TRANSACTION) {
+      const last = at + PROFILES_PER_TRANSACTION >= changes.length;
+      const nextDevicesOffset = last ? nextOffset : this.devicesOffset;
+      await this.changeProfiles({ changes: changes.slice(at, at + PROFILES_PER_TRANSACTION), nextOffset: nextDevicesOffset });
+    }
+    this.devicesOffset = nextOffset;
   }
 
   requestStop(): void {
@@ -121,19 +136,24 @@ export class PartitionRun {
 
   /** Folds and commits until `requestStop`, then commits what is left. Rejects on any error; the object is of no use then. */
   async run(): Promise<void> {
-    const { topics, input } = this.context;
+    const { topics, input, profiles: loop, profileDecoder: decoder } = this.context;
     const cursor = input.open({ topic: topics.readings, partition: this.partition }, this.position);
+    const at = { topic: topics.devices, partition: this.partition };
+    const profiles = new ProfileFeed({ loop, decoder, at, from: this.devicesOffset, onChange: () => this.wake() });
     try {
-      await this.foldUntilStopped(cursor);
+      await this.foldUntilStopped(cursor, profiles);
       if (this.pending > 0) await this.commit();
     } finally {
+      profiles.close();
       cursor.close();
     }
   }
 
-  private async foldUntilStopped(cursor: PartitionCursor): Promise<void> {
+  private async foldUntilStopped(cursor: PartitionCursor, profiles: ProfileFeed): Promise<void> {
     let answer: Promise<Fetched> | null = null;
     while (!this.stop.signal.aborted) {
+      const taken = profiles.take();
+      if (taken !== null) await this.changeProfiles(taken);
       answer ??= cursor.next();
       const fetched = await this.answerOrTimeout(answer);
       if (fetched === null) {
@@ -206,6 +226,19 @@ export class PartitionRun {
     this.position = Math.max(this.position, reader.nextOffset);
     // Markers and aborted records tell nothing about the partition clock.
     if (this.lastRecord.offset !== lastOffsetBefore) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
+  }
+
+  /** Applies what was said of devices, in a transaction of its own between two records. */
+  private async changeProfiles({ changes, nextOffset }: TakenProfiles): Promise<void> {
+    const profiles = changesOf(this.fold.allProfiles, new Map(changes));
+    if (profiles.length > 0) {
+      if (this.pending > 0 || this.position > this.committed) await this.commit();
+      this.fold.changeProfiles(profiles);
+    }
+    this.devicesOffset = nextOffset;
+    if (profiles.length === 0) return;
+    await this.commit({ profiles });
+    events.profilesChanged(this.partition, profiles.length);
   }
 
   /** Folds the record that the reader stands on. Returns null, or the id of a schema that has to be loaded first. */
@@ -309,7 +342,7 @@ export class PartitionRun {
       clockMs: this.fold.clockMs,
       txnSeq,
       settingsId: this.settings.id,
-      devicesOffset: 0,
+      devicesOffset: this.devicesOffset,
     };
   }
 
@@ -320,7 +353,11 @@ export class PartitionRun {
   ): JournalEntry {
     const isDue = this.fold.clockMs - this.settingsJournaledClockMs >= SETTINGS_REPEAT_MS;
     const repeat = isDue && extras.settings === undefined;
-    if (isDue) this.settingsJournaledClockMs = this.fold.clockMs;
+    if (isDue) {
+      this.settingsJournaledClockMs = this.fold.clockMs;
+      this.profileRepeats.begin(this.fold.allProfiles);
+    }
+    const profilesInForce = this.profileRepeats.next(this.fold.allProfiles);
     return {
       txnSeq,
       from: this.committed,
@@ -329,6 +366,8 @@ export class PartitionRun {
       tick: extras.tick ?? false,
       settingsId: this.settings.id,
       ...(extras.settings && { settings: extras.settings.settings }),
+      ...(extras.profiles && { profiles: extras.profiles }),
+      ...(profilesInForce && { profilesInForce }),
       ...(repeat && { settingsInForce: this.settings.settings }),
       ...(extras.lost && { lost: extras.lost }),
       counts: Object.fromEntries(Object.entries(counts.outcomes).filter(([, count]) => count > 0)),

@@ -155,8 +155,8 @@ export class PartitionTask {
       if (!committing) this.backOffMs = BACK_OFF_FIRST_MS;
     };
     const run = new PartitionRun({ context, partition, lane, restored, onCommitting });
-    if (restored.toJournal === null) this.to('RUNNING');
-    else await run.commitRestored(restored.toJournal);
+    await run.commitRestored(restored);
+    if (this.phase === 'RESTORING') this.to('RUNNING');
     this.current = run;
     const durationMs = performance.now() - startedAtMs;
     events.partitionRestored({ partition, devices: run.status().devices, nextOffset: restored.position, durationMs });

@@ -1,3 +1,4 @@
+import type { DeviceProfile, ProfileChange } from '../core/device-profile.ts';
 import { canonicalText, type FoldSettings } from '../core/fold-settings.ts';
 import { IngotError } from '../errors.ts';
 
@@ -6,6 +7,8 @@ import { IngotError } from '../errors.ts';
 /** Keys of the state topic that are no devices: `$` is not allowed in a device id. */
 export const PROGRESS_KEY = '$progress';
 export const SETTINGS_KEY = '$settings';
+/** In front of the device id, the key of its profile. */
+export const PROFILE_KEY_PREFIX = '$profile:';
 
 /** The last record folded, by which a replaced log is noticed. */
 export interface LastFolded {
@@ -55,6 +58,10 @@ export interface JournalEntry {
   readonly settings?: FoldSettings;
   /** Repeated once a day, so that the fold can be begun there. */
   readonly settingsInForce?: FoldSettings;
+  /** Present when this transaction changed profiles, in the order in which they were applied. */
+  readonly profiles?: readonly ProfileChange[];
+  /** Repeated once a day, over as many transactions as it takes: the fold can be begun after the one with which nothing is left. */
+  readonly profilesInForce?: { readonly profiles: readonly ProfileChange[]; readonly left: number };
   /** Present when `--accept-loss` skipped records that were gone. */
   readonly lost?: { readonly from: number; readonly to: number };
   readonly counts: Readonly<Record<string, number>>;
@@ -73,6 +80,19 @@ export function decodeProgress(value: Buffer): Progress {
     throw unreadable(PROGRESS_KEY);
   }
   return parsed as Progress;
+}
+
+/** Equal profiles have equal bytes. */
+export function encodeProfile(profile: DeviceProfile): Buffer {
+  return Buffer.from(canonicalText(profile));
+}
+
+/** IngotError `STATE_UNREADABLE` when the value is not what the key promises. */
+export function decodeProfile(value: Buffer, key: string): DeviceProfile {
+  const parsed = parse(value, key) as Partial<DeviceProfile>;
+  if (typeof parsed.labels !== 'object' || typeof parsed.thresholds !== 'object' || !Array.isArray(parsed.disabledRules))
+    throw unreadable(key);
+  return parsed as DeviceProfile;
 }
 
 /** IngotError `STATE_UNREADABLE` when the value is not what the key promises. */

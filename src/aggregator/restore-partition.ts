@@ -3,8 +3,10 @@ import type { PartitionFold } from '../core/partition-fold.ts';
 import { IngotError } from '../errors.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext, WantedSettings } from './aggregator-ports.ts';
+import type { TakenProfiles } from './profile-feed.ts';
 import { isSameSettings, type JournalEntry, type LastFolded, type Progress, type SettingsRecord } from './progress.ts';
 import { assertFirstStart, checkedPosition, foldOf, readStoredState, restoreIdentities, type StoredState } from './restore.ts';
+import { missedProfiles } from './restore-profiles.ts';
 
 /** Everything a partition needs to go on where its last committed transaction ended. */
 export interface RestoredPartition {
@@ -13,6 +15,9 @@ export interface RestoredPartition {
   readonly txnSeq: number;
   readonly lastFolded: LastFolded | null;
   readonly settings: SettingsRecord;
+  /** Position in the devices topic up to which the fold has the profiles, and what was said since. */
+  readonly devicesOffset: number;
+  readonly missedProfiles: TakenProfiles;
   /** What has to be committed before the first record, null when nothing changed. */
   readonly toJournal: { readonly settings?: SettingsRecord; readonly lost?: JournalEntry['lost'] } | null;
 }
@@ -31,12 +36,15 @@ export async function restorePartition(context: AggregatorContext, partition: nu
   if (lost > 0) events.lossAccepted(partition, lost);
   const { fold, settings, changed } = settle(context, partition, stored);
   await restoreIdentities(context, partition, fold, position);
+  const devicesOffset = progress?.devicesOffset ?? 0;
   return {
     fold,
     position,
     txnSeq: progress?.txnSeq ?? 0,
     lastFolded: progress?.lastFolded ?? null,
     settings,
+    devicesOffset,
+    missedProfiles: await missedProfiles(context, partition, { profiles: stored.profiles, devicesOffset }),
     toJournal: toJournal({
       settings: changed ? settings : undefined,
       lost: lost > 0 ? { from: position - lost, to: position } : undefined,

@@ -1,12 +1,22 @@
 import { setTimeout } from 'node:timers/promises';
 import { crc32c } from '../core/crc32c.ts';
+import type { DeviceProfile } from '../core/device-profile.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import { PartitionFold } from '../core/partition-fold.ts';
 import type { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { TopicPartition, Watermarks } from '../kafka/log-port.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
-import { decodeProgress, decodeSettings, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
+import {
+  decodeProfile,
+  decodeProgress,
+  decodeSettings,
+  PROFILE_KEY_PREFIX,
+  PROGRESS_KEY,
+  type Progress,
+  SETTINGS_KEY,
+  type SettingsRecord,
+} from './progress.ts';
 import { type RangeVerdict, readRange } from './read-range.ts';
 import { type RoutedReading, routedReading } from './routed-reading.ts';
 import { decodeDeviceState } from './state-codec.ts';
@@ -20,12 +30,14 @@ export interface StoredState {
   readonly settings: SettingsRecord | null;
   /** Newest value per device, still encoded. */
   readonly devices: ReadonlyMap<string, Buffer>;
+  readonly profiles: ReadonlyMap<string, DeviceProfile>;
 }
 
 /** Reads the state partition, committed records only, up to and including the fence. */
 export async function readStoredState(context: AggregatorContext, partition: number, fenceOffset: number): Promise<StoredState> {
   const topic = context.topics.state;
   const devices = new Map<string, Buffer>();
+  const profiles = new Map<string, Buffer>();
   let progress: Buffer | null = null;
   let settings: Buffer | null = null;
   const { logStartOffset } = await watermarksOf(context, topic, partition);
@@ -34,8 +46,11 @@ export async function readStoredState(context: AggregatorContext, partition: num
     const value = reader.valueStart < 0 ? null : Buffer.from(reader.buffer.subarray(reader.valueStart, reader.valueEnd));
     if (key === PROGRESS_KEY) progress = value;
     else if (key === SETTINGS_KEY) settings = value;
-    else if (value === null) devices.delete(key);
-    else devices.set(key, value);
+    else {
+      const newest = key.startsWith(PROFILE_KEY_PREFIX) ? profiles : devices;
+      if (value === null) newest.delete(key);
+      else newest.set(key, value);
+    }
     return null;
   };
   await readRange(context.restore, { topic, partition }, { from: logStartOffset, to: fenceOffset + 1, onRecord });
@@ -43,6 +58,7 @@ export async function readStoredState(context: AggregatorContext, partition: num
     progress: progress === null ? null : decodeProgress(progress),
     settings: settings === null ? null : decodeSettings(settings),
     devices,
+    profiles: new Map([...profiles].map(([key, value]) => [key.slice(PROFILE_KEY_PREFIX.length), decodeProfile(value, key)])),
   };
 }
 
@@ -116,6 +132,7 @@ export async function checkedPosition(
 /** A fold with the stored devices and clock, under the settings that they were made with. */
 export function foldOf(context: AggregatorContext, partition: number, stored: StoredState, settings: FoldSettings): PartitionFold {
   const fold = new PartitionFold({ topic: context.topics.readings, partition, settings, uuid: context.uuid });
+  for (const [deviceId, profile] of stored.profiles) fold.restoreProfile(deviceId, profile);
   for (const value of stored.devices.values()) fold.restoreDevice(decodeDeviceState(value));
   if (stored.progress !== null) fold.restoreClock(stored.progress.clockMs);
   return fold;

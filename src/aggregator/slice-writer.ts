@@ -4,7 +4,16 @@ import { RecordsEncoder } from '../core/record-batch.ts';
 import { ATTEMPT_HEADER, FIRST_APPEND_TIME_HEADER } from '../core/replay-headers.ts';
 import type { EncodedRecords } from '../kafka/log-port.ts';
 import type { AggregatorTopics, RowEncoders } from './aggregator-ports.ts';
-import { encodeJson, type JournalEntry, PROGRESS_KEY, type Progress, SETTINGS_KEY, type SettingsRecord } from './progress.ts';
+import {
+  encodeJson,
+  encodeProfile,
+  type JournalEntry,
+  PROFILE_KEY_PREFIX,
+  PROGRESS_KEY,
+  type Progress,
+  SETTINGS_KEY,
+  type SettingsRecord,
+} from './progress.ts';
 import { encodeDeviceState } from './state-codec.ts';
 
 /** A batch of several records stays below the broker's default of 1 MiB for max.message.bytes, whatever the topic's own is. */
@@ -61,6 +70,14 @@ export interface RefusedRecord {
   readonly attempt: number;
 }
 
+/** What stands in a transaction besides the fold's output. */
+export interface SliceMarks {
+  readonly progress: Progress;
+  readonly journal: JournalEntry;
+  /** When they have changed. */
+  readonly settings?: SettingsRecord;
+}
+
 /** Makes the records of one partition's transactions. `begin`, any number of `deadLetter`, then `finish`; and again. */
 export class SliceWriter {
   private readonly aggregates: TopicRecords;
@@ -107,12 +124,14 @@ export class SliceWriter {
   }
 
   /** Adds what the fold put out and where it stands; returns all batches of the transaction. */
-  finish(output: FoldOutput, marks: { progress: Progress; journal: JournalEntry; settings?: SettingsRecord }): EncodedRecords[] {
+  finish(output: FoldOutput, marks: SliceMarks): EncodedRecords[] {
     for (const row of output.aggregates) this.aggregates.add(Buffer.from(row.deviceId), this.encoders.aggregate(row));
     for (const alert of output.alerts) this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert));
     // Tombstones go first: a device may have been forgotten and seen again in the same slice.
     for (const deviceId of output.forgottenDevices) this.state.add(Buffer.from(deviceId), null);
     for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), encodeDeviceState(device));
+    for (const [deviceId, profile] of marks.journal.profiles ?? [])
+      this.state.add(Buffer.from(PROFILE_KEY_PREFIX + deviceId), profile === null ? null : encodeProfile(profile));
     if (marks.settings !== undefined) this.state.add(Buffer.from(SETTINGS_KEY), encodeJson(marks.settings));
     this.state.add(Buffer.from(PROGRESS_KEY), encodeJson(marks.progress));
     this.journal.add(null, encodeJson(marks.journal));

@@ -112,6 +112,30 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/dlq-replay.ts')).dlqReplay,
   },
   {
+    name: 'devices list',
+    summary: 'List the devices that have labels or thresholds of their own',
+    section: 'Look',
+    load: async () => (await import('./commands/devices.ts')).devicesList,
+  },
+  {
+    name: 'devices show',
+    summary: 'Show the labels and thresholds of one device',
+    section: 'Look',
+    load: async () => (await import('./commands/devices.ts')).devicesShow,
+  },
+  {
+    name: 'devices set',
+    summary: 'Give a device labels and thresholds of its own, while everything runs',
+    section: 'Operate',
+    load: async () => (await import('./commands/devices.ts')).devicesSet,
+  },
+  {
+    name: 'devices forget',
+    summary: 'Take labels and thresholds of a device away',
+    section: 'Operate',
+    load: async () => (await import('./commands/devices.ts')).devicesForget,
+  },
+  {
     name: 'verify',
     summary: 'Compare what came out with what the simulator sent',
     section: 'Look',
@@ -140,6 +164,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Show how far each role is behind what it reads',
     section: 'Operate',
     load: async () => (await import('./commands/lag.ts')).lag,
+  },
+  {
+    name: 'doctor',
+    summary: 'Look at everything that Ingot depends on, and say what is wrong with it',
+    section: 'Operate',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
     name: 'config print',

@@ -11,7 +11,8 @@ export type TopicRole =
   | 'alerts'
   | 'aggregatorState'
   | 'aggregatorJournal'
-  | 'replayMarks';
+  | 'replayMarks'
+  | 'deviceProfiles';
 
 interface TopicRow {
   /** After the prefix. */
@@ -110,6 +111,15 @@ export const TOPICS: Readonly<Record<TopicRole, TopicRow>> = {
     value: 'internal',
     purpose: 'which dead letters were replayed',
     configs: { 'cleanup.policy': 'compact', ...EVERYWHERE },
+    required: ['cleanup.policy'],
+  },
+  deviceProfiles: {
+    suffix: 'devices',
+    key: 'device id',
+    value: 'DeviceProfile',
+    purpose: 'labels and thresholds of single devices',
+    // A tombstone outlives what an aggregator may be away for, which is as long as the readings are kept.
+    configs: { 'cleanup.policy': 'compact', 'delete.retention.ms': String(7 * DAY_MS), ...EVERYWHERE },
     required: ['cleanup.policy'],
   },
 };

@@ -72,6 +72,13 @@ const otherSettings = new Gauge({
   registers,
 });
 
+const profiles = new Counter({
+  name: `${METRIC_PREFIX}device_profiles_total`,
+  help: 'Changes of device profiles: applied, or refused because they make no sense or are too many.',
+  labelNames: ['outcome'],
+  registers,
+});
+
 const logger = () => log('aggregator');
 
 /** What the aggregator of this process has done since its start: for the terminal and the page. */
@@ -166,6 +173,21 @@ export function settingsOverruled(partition: number, settingsId: string): void {
 export function schemaUnavailable(partition: number, schemaId: number, cause: unknown): void {
   const error = cause instanceof Error ? cause.message : String(cause);
   logger().warn({ partition, schemaId, error }, 'the registry did not give a schema; the partition waits for it');
+}
+
+export function profileRefused({ partition, offset, why }: { partition: number; offset: number; why: string }): void {
+  profiles.inc({ outcome: 'refused' });
+  logger().warn({ partition, offset, why }, 'a record of the devices topic makes no sense and is left out');
+}
+
+export function profilesRefused(count: number, max: number): void {
+  profiles.inc({ outcome: 'refused' }, count);
+  logger().error({ count, max }, 'a partition has as many device profiles as it may have; new ones are left out');
+}
+
+export function profilesChanged(partition: number, count: number): void {
+  profiles.inc({ outcome: 'applied' }, count);
+  logger().info({ partition, count }, 'profiles of devices have changed');
 }
 
 export function lossAccepted(partition: number, lost: number): void {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Alert } from '../core/alert-record.ts';
+import type { DeviceProfileRecord } from '../core/device-profile-record.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 
@@ -48,7 +49,14 @@ export const ALERT_SCHEMA = fromFile<Alert>({
   compatibility: 'FULL_TRANSITIVE',
 });
 
-export const OUR_SCHEMAS: readonly OurSchema[] = [READING_SCHEMA, AGGREGATE_SCHEMA, ALERT_SCHEMA];
+export const PROFILE_SCHEMA = fromFile<DeviceProfileRecord>({
+  name: 'DeviceProfile',
+  file: 'schemas/device-profile.avsc',
+  topic: 'devices',
+  compatibility: 'BACKWARD_TRANSITIVE',
+});
+
+export const OUR_SCHEMAS: readonly OurSchema[] = [READING_SCHEMA, AGGREGATE_SCHEMA, ALERT_SCHEMA, PROFILE_SCHEMA];
 
 /** The subject by the registry's TopicNameStrategy: `telemetry.readings-value`. */
 export function subjectOf(schema: Pick<OurSchema, 'topic'>, topicPrefix: string): string {

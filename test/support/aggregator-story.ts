@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import type { AggregatorWorld } from './aggregator-world.ts';
 import type { CommitFault } from './memory-log.ts';
-import type { RecordStep, SettingsStep } from './oracle/fold-steps.ts';
+import type { ProfilesStep, RecordStep, SettingsStep } from './oracle/fold-steps.ts';
 import { type RandomLog, randomLog } from './oracle/random-log.ts';
 import { foldSettingsOf } from './scenario-text/core-driver.ts';
 
@@ -18,6 +18,7 @@ export type Happening =
   | { readonly kind: 'commits'; readonly faults: readonly (CommitFault | null)[] }
   | { readonly kind: 'registry'; readonly isAway: boolean }
   | { readonly kind: 'outage'; readonly ms: number }
+  | { readonly kind: 'profiles' }
   | { readonly kind: 'expelDead' | 'expireTransaction' | 'endForeign' };
 
 export interface Story {
@@ -74,6 +75,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('rebalance' as const), owners: fc.array(process, { minLength: 3, maxLength: 3 }) }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('commits' as const), faults }) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'profiles' as const }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('registry' as const), isAway: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('outage' as const), ms: fc.integer({ min: 1, max: 500 }) }) },
   {
@@ -96,14 +98,17 @@ export class StoryPlayer {
   readonly #world: AggregatorWorld;
   readonly #records: readonly RecordStep[];
   readonly #changes: readonly SettingsStep[];
+  readonly #profiles: readonly ProfilesStep[];
   #nextRecord = 0;
   #nextChange = 0;
+  #nextProfiles = 0;
   #settings;
 
   constructor(world: AggregatorWorld, { setup, steps }: RandomLog) {
     this.#world = world;
     this.#records = steps.filter((step) => step.kind === 'record');
     this.#changes = steps.filter((step) => step.kind === 'settings');
+    this.#profiles = steps.filter((step) => step.kind === 'profiles');
     this.#settings = foldSettingsOf(setup.settings);
   }
 
@@ -142,6 +147,8 @@ export class StoryPlayer {
         world.log.beginOutage();
         await world.clock.advance(happening.ms);
         return world.log.endOutage();
+      case 'profiles':
+        return world.appendProfiles(this.#profiles[this.#nextProfiles++]?.changes ?? []);
       case 'expelDead':
         return world.expelDead();
       case 'expireTransaction':

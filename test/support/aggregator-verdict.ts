@@ -1,5 +1,5 @@
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
-import { PROGRESS_KEY, type Progress, SETTINGS_KEY } from '../../src/aggregator/progress.ts';
+import { encodeProfile, PROFILE_KEY_PREFIX, PROGRESS_KEY, type Progress, SETTINGS_KEY } from '../../src/aggregator/progress.ts';
 import { encodeDeviceState } from '../../src/aggregator/state-codec.ts';
 import type { FoldSettings } from '../../src/core/fold-settings.ts';
 import { PartitionFold } from '../../src/core/partition-fold.ts';
@@ -69,6 +69,7 @@ function latestState(world: AggregatorWorld, partition: number): Map<string, Buf
 function stateDifferences(world: AggregatorWorld, { partition, journal, readings }: PartitionDump): string[] {
   const fold = foldOfJournal(journal as readonly JournalEntry[], readings, { partition, partitions: world.partitions });
   const expected = new Map([...fold.allDevices()].map((device) => [device.deviceId, encodeDeviceState(device)]));
+  for (const [deviceId, profile] of fold.allProfiles) expected.set(PROFILE_KEY_PREFIX + deviceId, encodeProfile(profile));
   const found = latestState(world, partition);
   const progress = JSON.parse(found.get(PROGRESS_KEY)!.toString()) as Progress;
   for (const key of [PROGRESS_KEY, SETTINGS_KEY]) found.delete(key);
@@ -101,6 +102,7 @@ function foldOfJournal(
         fold.reading(offset, timestampMs, replayed.reading, replayed.firstAppendTimeMs);
       } else fold.reject(offset, timestampMs, 'misrouted');
     }
+    if (entry.profiles !== undefined) fold.changeProfiles(entry.profiles);
     if (entry.tick) fold.tick(entry.P);
   }
   return fold;

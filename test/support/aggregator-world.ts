@@ -5,8 +5,8 @@ import { RecordReader, RecordsEncoder } from '../../src/core/record-batch.ts';
 import type { EncodedRecords, TopicPartition } from '../../src/kafka/log-port.ts';
 import { type CommitFault, MemoryLog } from './memory-log.ts';
 import { currentRecord, type ReadRecord } from './memory-log-records.ts';
-import type { RecordStep } from './oracle/fold-steps.ts';
-import { encodeReading, SimulatedProcess, type SimulatedWorld } from './simulated-process.ts';
+import type { ProfilesStep, RecordStep } from './oracle/fold-steps.ts';
+import { encodeProfileRecord, encodeReading, SimulatedProcess, type SimulatedWorld } from './simulated-process.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 // Several simulated processes on one log in memory, and everything that can happen to them.
@@ -18,6 +18,7 @@ export const TOPICS: AggregatorTopics = {
   readingsDlq: 'telemetry.readings.dlq',
   state: 'telemetry.aggregator-state',
   journal: 'telemetry.aggregator-journal',
+  devices: 'telemetry.devices',
 };
 
 const GROUP_ID = 'telemetry.aggregator';
@@ -141,6 +142,16 @@ export class AggregatorWorld implements SimulatedWorld {
 
   endForeignTransaction(): void {
     this.log.endTransaction(FOREIGN_ID, 'commit');
+  }
+
+  /** Writes profiles into the devices topic of the busy partition. */
+  appendProfiles(changes: ProfilesStep['changes']): void {
+    if (changes.length === 0) return;
+    const encoder = new RecordsEncoder(1024);
+    encoder.reset(0);
+    for (const [deviceId, profile] of changes) encoder.add(Buffer.from(deviceId), encodeProfileRecord(deviceId, profile), 0);
+    const at = { topic: TOPICS.devices, partition: this.#busy.partition };
+    this.log.partition(at).append({ ...at, records: encoder.take(), count: encoder.count, baseTimestampMs: 0 }, null);
   }
 
   scriptCommits(faults: readonly (CommitFault | null)[]): void {

@@ -9,6 +9,8 @@ import type {
   WantedSettings,
 } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
+import type { ProfileDecoder } from '../../src/aggregator/profile-decoding.ts';
+import { type DeviceProfileRecord, recordOfProfile } from '../../src/core/device-profile-record.ts';
 import type { Reading } from '../../src/core/reading.ts';
 import type {
   Fetched,
@@ -20,6 +22,7 @@ import type {
   TransactionLane,
 } from '../../src/kafka/log-port.ts';
 import type { MemoryLog } from './memory-log.ts';
+import type { OracleProfile } from './oracle/fold-steps.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 // One process with an aggregator on the log in memory. It can be killed at any moment: from then on nothing that it has asked for is
@@ -98,6 +101,8 @@ export class SimulatedProcess {
       admin: this.#admin(),
       input: this.#fetchLoop(loop(longPollMs)),
       restore: this.#fetchLoop(loop(1)),
+      profiles: this.#fetchLoop(loop(longPollMs)),
+      profileDecoder: PROFILE_DECODER,
       membership: this.#member,
       openLane: (partition) => this.#lane(partition),
       acceptLoss: false,
@@ -262,3 +267,19 @@ function jsonEncoders(): RowEncoders {
   const encode = (row: object): Buffer => shared.subarray(0, shared.write(JSON.stringify(row)));
   return { aggregate: encode, alert: encode };
 }
+
+/** null makes a tombstone. */
+export function encodeProfileRecord(deviceId: string, profile: OracleProfile | null): Buffer | null {
+  return profile === null ? null : Buffer.from(JSON.stringify(recordOfProfile(deviceId, profile, 0)));
+}
+
+const PROFILE_DECODER: ProfileDecoder = {
+  decode(buffer, start, end) {
+    try {
+      return { kind: 'value', value: JSON.parse(buffer.toString('utf8', start, end)) as DeviceProfileRecord };
+    } catch {
+      return { kind: 'undecodable' };
+    }
+  },
+  load: () => Promise.resolve(),
+};

@@ -8,7 +8,7 @@ import type { Config } from '../../config/settings-table.ts';
 import { highTemperatureRule } from '../../core/alert-rule.ts';
 import { FOLD_VERSION, type FoldSettings } from '../../core/fold-settings.ts';
 import { topicNames } from '../../kafka/topics.ts';
-import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
+import { AGGREGATE_SCHEMA, ALERT_SCHEMA, PROFILE_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
@@ -19,12 +19,13 @@ import { registryAddress } from './connect-registry.ts';
 /** Bounds of the state, and how far back duplicates are known. They are part of the settings record. */
 const OPEN_PARTS_PER_DEVICE_MAX = 64;
 const DEVICES_PER_PARTITION_MAX = 1_000_000;
-const DUPLICATE_OFFSETS = 65_536;
+export const DUPLICATE_OFFSETS = 65_536;
 
 const SESSION_TIMEOUT_MS = 10_000;
 /** A dead owner's open transaction holds read_committed readers back for at most this long. */
 const TRANSACTION_TIMEOUT_MS = 30_000;
 const INPUT_LONG_POLL_MS = 100;
+const PROFILES_LONG_POLL_MS = 500;
 const INPUT_BYTES_PER_PARTITION = 1024 * 1024;
 const RESTORE_BYTES_PER_PARTITION = 4 * 1024 * 1024;
 
@@ -88,6 +89,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
         readingsDlq: topics.readingDeadLetters,
         state: topics.aggregatorState,
         journal: topics.aggregatorJournal,
+        devices: topics.deviceProfiles,
       },
       partitions,
       wanted,
@@ -102,6 +104,13 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
         isolation: 'committed',
       }),
       restore: log.fetchLoop({ name: 'restore', maxWaitMs: 1, maxBytesPerPartition: RESTORE_BYTES_PER_PARTITION, isolation: 'committed' }),
+      profiles: log.fetchLoop({
+        name: 'profiles',
+        maxWaitMs: PROFILES_LONG_POLL_MS,
+        maxBytesPerPartition: INPUT_BYTES_PER_PARTITION,
+        isolation: 'committed',
+      }),
+      profileDecoder: codecs.openDecoder(PROFILE_SCHEMA),
       membership: log.membership({
         groupId,
         topic: topics.readings,

@@ -2,6 +2,7 @@
 // knowing the input. Each check returns the violations it found, in words; an empty list is a pass.
 
 import type { ReadingOutcome } from '../../../src/core/outcome.ts';
+import type { ProfilesStep } from './fold-steps.ts';
 import type { AggregateRow, AlertRow } from './output-rows.ts';
 
 /** One record of the journal, as JSON has it. */
@@ -11,6 +12,8 @@ export interface JournalRecord {
   readonly from: number;
   readonly to: number;
   readonly P: number;
+  /** Changes of profiles that this transaction applied. */
+  readonly profiles?: ProfilesStep['changes'];
   readonly tick: boolean;
   readonly settingsId: string;
   readonly settings?: unknown;
@@ -55,7 +58,9 @@ function shapeViolations(record: JournalRecord, at: string): string[] {
   const counted = Object.values(record.counts).reduce((sum, n) => sum + n, 0);
   if (record.from > record.to) violations.push(`${at} ends at ${record.to}, before it begins at ${record.from}`);
   if (record.tick && record.from !== record.to) violations.push(`${at} is a tick and holds offsets ${record.from} to ${record.to}`);
-  if (record.from === record.to && !record.tick && record.settings === undefined) violations.push(`${at} does nothing`);
+  const isChange = record.settings !== undefined || record.profiles !== undefined;
+  if (record.from === record.to && !record.tick && !isChange) violations.push(`${at} does nothing`);
+  if (record.from !== record.to && record.profiles !== undefined) violations.push(`${at} changes profiles and holds readings`);
   if (record.from === record.to && counted !== 0) violations.push(`${at} holds no offset and counts ${counted} readings`);
   for (const outcome of Object.keys(record.counts)) if (!OUTCOMES.has(outcome)) violations.push(`${at} counts the outcome '${outcome}'`);
   return violations;

@@ -24,6 +24,7 @@ export function stepsOfJournal(
       settingsId = entry.settingsId;
     }
     for (let record = records[next]; record && record.offset < entry.to; record = records[++next]) steps.push(record);
+    if (entry.profiles !== undefined) steps.push({ kind: 'profiles', changes: entry.profiles });
     if (entry.tick) steps.push({ kind: 'tick', P: entry.P });
   }
   return { settings: readSettings(first.settings), steps };

@@ -1,0 +1,65 @@
+import type { DeviceProfile, ProfileChange } from '../core/device-profile.ts';
+import { canonicalText } from '../core/fold-settings.ts';
+import type { RecordReader } from '../core/record-batch.ts';
+import * as events from '../ops/aggregator-events.ts';
+import type { AggregatorContext } from './aggregator-ports.ts';
+import { type SaidOfDevice, saidOfDevice } from './profile-decoding.ts';
+import type { TakenProfiles } from './profile-feed.ts';
+import { type RangeVerdict, readRange } from './read-range.ts';
+
+// What was said of devices while nobody folded their partition.
+
+/**
+ * The changes since the position up to which profiles were applied. When the devices topic no longer holds that position, because it
+ * is a new one or was emptied, it is read whole, and what it does not name any more is taken away.
+ */
+export async function missedProfiles(
+  context: AggregatorContext,
+  partition: number,
+  known: { profiles: ReadonlyMap<string, DeviceProfile>; devicesOffset: number },
+): Promise<TakenProfiles> {
+  const at = { topic: context.topics.devices, partition };
+  const { logStartOffset, highWatermark } = (await context.admin.watermarks(at.topic))[partition]!;
+  const isContinued = known.devicesOffset >= logStartOffset && known.devicesOffset <= highWatermark;
+  const newest = new Map<string, DeviceProfile | null>();
+  if (!isContinued) for (const deviceId of known.profiles.keys()) newest.set(deviceId, null);
+  const note = (said: SaidOfDevice): void => {
+    if (said.kind === 'change') newest.set(said.deviceId, said.profile);
+  };
+  const onRecord = (reader: RecordReader): RangeVerdict => {
+    const said = saidOfDevice(reader, context.profileDecoder, partition);
+    if (said.kind === 'unknown_schema') return withSchema(reader, said.schemaId);
+    note(said);
+    return null;
+  };
+  const withSchema = async (reader: RecordReader, schemaId: number): Promise<null> => {
+    await context.profileDecoder.load(schemaId);
+    note(saidOfDevice(reader, context.profileDecoder, partition));
+    return null;
+  };
+  await readRange(context.restore, at, { from: isContinued ? known.devicesOffset : logStartOffset, to: highWatermark, onRecord });
+  return { changes: changesOf(known.profiles, newest), nextOffset: highWatermark };
+}
+
+/** Bounds what a partition keeps in memory and in its state: about 1 KiB each, at most 32 KiB. */
+const PROFILES_PER_PARTITION_MAX = 100_000;
+
+/** Those that change something and for which there is room, in the order of device id. */
+export function changesOf(
+  known: ReadonlyMap<string, DeviceProfile>,
+  newest: Iterable<readonly [string, DeviceProfile | null]>,
+): ProfileChange[] {
+  const text = (profile: DeviceProfile | null | undefined): string => canonicalText(profile ?? null);
+  const changed = [...newest].filter(([deviceId, profile]) => text(profile) !== text(known.get(deviceId)));
+  let room = PROFILES_PER_PARTITION_MAX - known.size;
+  const isRefused = ([deviceId, profile]: ProfileChange): boolean => {
+    if (profile === null) room += 1;
+    else if (!known.has(deviceId)) room -= 1;
+    return profile !== null && !known.has(deviceId) && room < 0;
+  };
+  const sorted = changed.sort(([a], [b]) => (a < b ? -1 : 1));
+  const refused = sorted.filter(isRefused);
+  if (refused.length === 0) return sorted;
+  events.profilesRefused(refused.length, PROFILES_PER_PARTITION_MAX);
+  return sorted.filter((change) => !refused.includes(change));
+}
