@@ -27,6 +27,8 @@ const TICK_INTERVAL_MS = 250;
 const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
 const SETTINGS_REPEAT_MS = 86_400_000;
 const SCHEMA_RETRY_MS = 1_000;
+/** While a partition catches up its alerts are old news already, and each transaction costs as much as a thousand readings. */
+const OLD_ALERTS_MS = 250;
 const PROFILES_PER_TRANSACTION = 500;
 /** Where only transaction markers came the position is committed this late, so that retention may delete them. */
 const IDLE_POSITION_MS = 30_000;
@@ -191,9 +193,8 @@ export class PartitionRun {
     if (this.pending === 0) return false;
     const waitedMs = performance.now() - this.pendingSinceMs;
     if (waitedMs >= this.slicePace.intervalMs) return true;
-    // Somebody waits for an alert; while catching up it is old news already, and a transaction for each would be slow.
-    const { live } = this.context.pace;
-    return this.fold.hasAlerts && (this.slicePace === live || waitedMs >= live.intervalMs);
+    // Somebody waits for an alert.
+    return this.fold.hasAlerts && (this.slicePace === this.context.pace.live || waitedMs >= OLD_ALERTS_MS);
   }
 
   /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
