@@ -109,6 +109,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sql: ['core', 'errors.ts', 'ops'],
   calls: ['core', 'errors.ts', 'ops'],
   dashboard: ['core', 'errors.ts', 'ops'],
+  doctor: ['core', 'errors.ts', 'ops'],
   'local-stack': ['core', 'errors.ts', 'ops'],
   'errors.ts': [],
 };

@@ -5,7 +5,7 @@
 // the previous generation, so forgetting is dropping a whole table, and no entry is ever deleted.
 
 const INITIAL_SLOTS = 1024;
-const DUPLICATE_HORIZON_MS = 24 * 3_600_000;
+export const DUPLICATE_HORIZON_MS = 24 * 3_600_000;
 const TWO_TO_32 = 4_294_967_296;
 
 /**
