@@ -46,7 +46,9 @@ export class InFlight {
   }
 
   get isFull(): boolean {
-    return this.#messages >= this.#limits.maxMessages || this.#bytes >= this.#limits.maxBytes;
+    const { maxMessages, maxBytes } = this.#limits;
+    // What was acknowledged out of order (a retained message, one that was shed) still waits for the PUBACKs before it.
+    return this.#messages >= maxMessages || this.#bytes >= maxBytes || this.#queue.size >= maxMessages;
   }
 
   /** Deliveries taken and not acknowledged, those of earlier connections included. */

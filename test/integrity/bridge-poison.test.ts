@@ -59,13 +59,18 @@ async function drain({ poisonEvery }: { poisonEvery: number | null }): Promise<D
 }
 
 test('a tenth of the messages is poison of every kind: the counts are exact', async () => {
+  const { ledger, expected } = await drain({ poisonEvery: POISON_EVERY });
+  expect(Object.fromEntries(ledger.reasons)).toEqual(Object.fromEntries(expected));
+  expect(ledger.readings.size).toBe(MESSAGES - MESSAGES / POISON_EVERY);
+  expect(expected.size).toBe(16);
+});
+
+test.runIf(isSoak)('a tenth of the messages is poison: the good ones hardly come slower', async () => {
+  // The first drain warms the machine up.
+  await drain({ poisonEvery: null });
   const clean = await drain({ poisonEvery: null });
   const poisoned = await drain({ poisonEvery: POISON_EVERY });
-  process.stdout.write(
-    `throughput with poison: ${((100 * poisoned.messagesPerSecond) / clean.messagesPerSecond).toFixed(0)} % of the clean one\n`,
-  );
+  const ratio = (100 * poisoned.messagesPerSecond) / clean.messagesPerSecond;
+  process.stdout.write(`throughput with poison: ${ratio.toFixed(0)} % of the clean one\n`);
   expect(clean.ledger.letters.size).toBe(0);
-  expect(Object.fromEntries(poisoned.ledger.reasons)).toEqual(Object.fromEntries(poisoned.expected));
-  expect(poisoned.ledger.readings.size).toBe(MESSAGES - MESSAGES / POISON_EVERY);
-  expect(poisoned.expected.size).toBe(16);
 });

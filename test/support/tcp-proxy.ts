@@ -13,6 +13,8 @@ interface Link {
 }
 
 export class TcpProxy {
+  /** Connections taken so far, those that have ended included. */
+  accepted = 0;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #server: Server;
   readonly #links = new Set<Link>();
@@ -38,10 +40,6 @@ export class TcpProxy {
     through.hostname = '127.0.0.1';
     through.port = String((this.#server.address() as AddressInfo).port);
     return through.href.replace(/\/$/, '');
-  }
-
-  get connections(): number {
-    return this.#links.size;
   }
 
   /** From now on what goes this way is taken, and kept. The other way goes on. */
@@ -95,6 +93,7 @@ export class TcpProxy {
     const server = connect({ ...this.#target, noDelay: true });
     const link: Link = { client, server, held: { toServer: [], toClient: [] } };
     this.#links.add(link);
+    this.accepted++;
     this.#relay(link, 'toServer');
     this.#relay(link, 'toClient');
     for (const socket of [client, server]) {
