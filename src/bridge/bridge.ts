@@ -7,14 +7,16 @@ import type { BridgeEvents } from '../ops/bridge-events.ts';
 import { type Batch, Batcher, type BatchLimits, type InTransit, type OutgoingRecord } from './batcher.ts';
 import { deadLetterOf, type Rejection } from './dead-letter.ts';
 import type { DeviceLimits } from './device-limits.ts';
-import { DeviceRoutes } from './device-routes.ts';
+import { type DeviceRoute, DeviceRoutes } from './device-routes.ts';
 import { produceAll } from './produce-all.ts';
-import type { ReadingEncoder } from './reading-port.ts';
+import type { ReadingEncoder, ReadingTranscoder } from './reading-port.ts';
 
 export interface BridgeOptions {
   readonly source: DeliverySource;
   readonly lane: ProduceLane;
   readonly encoder: ReadingEncoder;
+  /** Without it every message is decoded and encoded. */
+  readonly transcoder?: ReadingTranscoder;
   readonly readingsTopic: string;
   readonly deadLettersTopic: string;
   /** Of both topics. */
@@ -78,6 +80,7 @@ export class Bridge {
       return;
     }
     if (this.#options.limits && this.#isBeyondLimits(this.#options.limits, delivery)) return;
+    if (this.#transcode(delivery)) return;
     const outcome = decodeReading(delivery, this.#options.maxPayloadBytes);
     if (outcome.kind === 'rejected') {
       this.#reject(delivery, outcome);
@@ -85,6 +88,18 @@ export class Bridge {
     }
     if (outcome.ignoredFields > 0) events.fieldsIgnored(outcome.ignoredFields);
     this.#batcher.add(this.#readingRecord({ delivery, rejection: null }, outcome.reading));
+  }
+
+  /** The short way of nearly all messages; false when this one has to be decoded. */
+  #transcode(delivery: Delivery): boolean {
+    const { transcoder, maxPayloadBytes, events } = this.#options;
+    if (transcoder === undefined || delivery.payloadEnd - delivery.payloadStart > maxPayloadBytes) return false;
+    const route = this.#routes.of(delivery.topic);
+    const value = route === null ? null : transcoder.transcode(delivery, route);
+    if (value === null) return false;
+    if (transcoder.ignoredFields > 0) events.fieldsIgnored(transcoder.ignoredFields);
+    this.#batcher.add(this.#recordWith(value, route!, { delivery, rejection: null }));
+    return true;
   }
 
   #reject(delivery: Delivery, rejection: Rejection): void {
@@ -159,9 +174,12 @@ export class Bridge {
   }
 
   #readingRecord(from: InTransit, reading: Reading): OutgoingRecord {
-    const { key, partition } = this.#routes.of(reading.deviceId);
+    return this.#recordWith(this.#options.encoder.encode(reading), this.#routes.of(from.delivery.topic)!, from);
+  }
+
+  #recordWith(value: Uint8Array, { key, partition }: DeviceRoute, from: InTransit): OutgoingRecord {
     const { traceContext } = from.delivery;
-    const record = { topic: this.#options.readingsTopic, partition, key, value: this.#options.encoder.encode(reading), from };
+    const record = { topic: this.#options.readingsTopic, partition, key, value, from };
     return traceContext === null ? record : { ...record, headers: traceContext };
   }
 

@@ -1,30 +1,39 @@
+import { parseDeviceTopic } from '../core/device-topic.ts';
+import { identitySeed } from '../core/identity.ts';
 import { partitionForKey } from '../core/murmur2.ts';
+import type { ReadingOrigin } from './reading-port.ts';
 
 /** The Kafka key of a device and where it lies. */
-export interface DeviceRoute {
-  readonly key: Uint8Array;
+export interface DeviceRoute extends ReadingOrigin {
   readonly partition: number;
 }
 
-/** Above this many devices the table is begun anew: a flood of ids costs time, not memory. */
+/** Above this many topics the table is begun anew: a flood of ids costs time, not memory. */
 const MAX_ROUTES = 65_536;
 
-/** Remembers key bytes and partition per device, which is cheaper than to compute them for every message. */
+/** Remembers by MQTT topic what follows from it, which is cheaper than to compute it for every message. */
 export class DeviceRoutes {
   readonly #partitions: number;
-  readonly #routes = new Map<string, DeviceRoute>();
+  readonly #routes = new Map<string, DeviceRoute | null>();
 
   constructor(partitions: number) {
     this.#partitions = partitions;
   }
 
-  of(deviceId: string): DeviceRoute {
-    const known = this.#routes.get(deviceId);
+  /** Null when the topic names no device. */
+  of(mqttTopic: string): DeviceRoute | null {
+    const known = this.#routes.get(mqttTopic);
     if (known !== undefined) return known;
     if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
-    const key = Buffer.from(deviceId);
-    const route = { key, partition: partitionForKey(key, this.#partitions) };
-    this.#routes.set(deviceId, route);
+    const route = this.#routeOf(mqttTopic);
+    this.#routes.set(mqttTopic, route);
     return route;
+  }
+
+  #routeOf(mqttTopic: string): DeviceRoute | null {
+    const topic = parseDeviceTopic(mqttTopic);
+    if (!topic.ok) return null;
+    const key = Buffer.from(topic.deviceId);
+    return { key, partition: partitionForKey(key, this.#partitions), identitySeed: identitySeed(mqttTopic) };
   }
 }

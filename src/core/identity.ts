@@ -15,6 +15,16 @@ const TWO_TO_32 = 4_294_967_296;
  * `topic` must be ASCII, as every topic with a valid device id is.
  */
 export function identityOf(topic: string, payload: Uint8Array): number {
+  return identityFrom(identitySeed(topic), payload, 0, payload.length);
+}
+
+/** What a topic contributes, so that it need not be computed for each of its messages. */
+export interface IdentitySeed {
+  readonly a: number;
+  readonly b: number;
+}
+
+export function identitySeed(topic: string): IdentitySeed {
   let a = 0x9e3779b9 | 0;
   let b = 0x7f4a7c15 | 0;
   for (let i = 0; i < topic.length; i++) {
@@ -24,26 +34,32 @@ export function identityOf(topic: string, payload: Uint8Array): number {
     b = Math.imul(b ^ word, MULTIPLIER_B);
     b = ((b << 15) | (b >>> 17)) + a;
   }
-  const length = payload.length;
+  return { a: a | 0, b: b | 0 };
+}
+
+/** The identity of the payload bytes[start, end) on the topic of the seed. */
+export function identityFrom(seed: IdentitySeed, bytes: Uint8Array, start: number, end: number): number {
+  let { a, b } = seed;
+  const length = end - start;
   a ^= length;
   b ^= Math.imul(length, MULTIPLIER_D);
-  const wholeWordsEnd = length - (length & 3);
-  let i = 0;
+  const wholeWordsEnd = end - (length & 3);
+  let i = start;
   for (; i < wholeWordsEnd; i += 4) {
-    const word = payload[i]! | (payload[i + 1]! << 8) | (payload[i + 2]! << 16) | (payload[i + 3]! << 24);
+    const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
     a = Math.imul(a ^ word, MULTIPLIER_A);
-    a = ((a << 13) | (a >>> 19)) + b;
+    a = (((a << 13) | (a >>> 19)) + b) | 0;
     b = Math.imul(b ^ ((word << 16) | (word >>> 16)), MULTIPLIER_B);
-    b = ((b << 15) | (b >>> 17)) + a;
+    b = (((b << 15) | (b >>> 17)) + a) | 0;
   }
-  for (; i < length; i++) {
-    const word = payload[i]!;
+  for (; i < end; i++) {
+    const word = bytes[i]!;
     a = Math.imul(a ^ word, MULTIPLIER_A);
-    a = ((a << 13) | (a >>> 19)) + b;
+    a = (((a << 13) | (a >>> 19)) + b) | 0;
     b = Math.imul(b ^ (word << 11), MULTIPLIER_B);
-    b = ((b << 15) | (b >>> 17)) + a;
+    b = (((b << 15) | (b >>> 17)) + a) | 0;
   }
-  const low = avalanche(a + Math.imul(b, MULTIPLIER_C));
+  const low = avalanche((a + Math.imul(b, MULTIPLIER_C)) | 0);
   const high = avalanche(b ^ Math.imul(low, MULTIPLIER_A));
   const identity = (high & 0x1fffff) * TWO_TO_32 + (low >>> 0);
   // 0 means "no identity" in SensorReading.

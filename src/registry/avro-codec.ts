@@ -18,6 +18,7 @@ export function parseAvroType(schemaText: string): avro.Type {
 }
 
 export interface AvroEncoder<Value> {
+  readonly schemaId: number;
   /**
    * The value in the wire format. A view into a buffer that the next call overwrites.
    * Throws when the value does not fit the schema; IngotError `RECORD_TOO_LARGE` above 8 MiB.
@@ -31,6 +32,7 @@ export function createEncoder<Value>({ schemaId, type }: { schemaId: number; typ
   writeWirePrefix(prefix, schemaId);
   const writer = compileWriter<Value>(type, { initialBytes: INITIAL_BUFFER_BYTES, maxBytes: MAX_ENCODED_BYTES, prefix });
   return {
+    schemaId,
     encode(value) {
       const { buffer, end } = writer.write(value);
       return buffer.subarray(0, end);

@@ -88,7 +88,7 @@ async function surroundings(): Promise<Surroundings> {
     },
     async writeBytes(deviceId, bytes) {
       const partition = partitionForKey(Buffer.from(deviceId), PARTITIONS);
-      const encoder = { encode: () => bytes };
+      const encoder = { schemaId: 1, encode: () => bytes };
       await commit([encoded(topics.aggregates, [{ deviceId }], encoder, partition)], partition);
     },
   };

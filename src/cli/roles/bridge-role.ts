@@ -9,6 +9,7 @@ import { MqttSource } from '../../mqtt/mqtt-source.ts';
 import { subscriptionFile } from '../../mqtt/subscription-file.ts';
 import { BridgeEvents } from '../../ops/bridge-events.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
+import { ReadingTranscoder } from '../../registry/reading-transcoder.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
@@ -60,6 +61,7 @@ export async function startBridgeRole(
       source,
       lane,
       encoder,
+      transcoder: new ReadingTranscoder({ schemaId: encoder.schemaId }),
       readingsTopic: topics.readings,
       deadLettersTopic: topics.bridgeDeadLetters,
       partitions,
