@@ -4,6 +4,8 @@ import { SuiteTimesReporter } from './test/support/suite-times.ts';
 // Two projects: `pure` needs nothing but Node; `real` gets Kafka, a schema registry, mosquitto and PostgreSQL from its global setup, once for
 // the whole run. `vitest run test/unit` starts no component.
 
+/** `npm run soak`: each test does what it does so many times. */
+const soakTimes = Math.max(1, Number(process.env['INGOT_FAULT_REPEATS'] ?? 1));
 const FAKE_CONTRACTS = 'test/contract/**/*fake*.test.ts';
 
 /** What the CLI sets too: kafkajs asks for timers that lie in the past, and Node warns about each. */
@@ -18,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'pure',
           include: ['test/*.test.ts', 'test/{unit,property,scenarios}/**/*.test.ts', FAKE_CONTRACTS],
-          testTimeout: 20_000,
+          testTimeout: 20_000 * soakTimes,
           maxWorkers: 2,
           setupFiles: ['test/support/quiet-log.ts'],
           execArgv,
@@ -31,7 +33,7 @@ export default defineConfig({
           include: ['test/{contract,integration,integrity,e2e}/**/*.test.ts'],
           exclude: [FAKE_CONTRACTS],
           globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 180_000,
+          testTimeout: 180_000 * soakTimes,
           hookTimeout: 120_000,
           // These tests wait for other processes most of the time.
           maxWorkers: 3,
