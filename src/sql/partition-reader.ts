@@ -68,6 +68,8 @@ export class PartitionReader<Value> {
 
   /** Reads from a position until another sink has moved it. */
   async #readOn(start: Start): Promise<void> {
+    // Stopped while the position was asked for: a cursor that is opened now would be closed by nobody.
+    if (this.#stopping.signal.aborted) return;
     this.#slice = { records: [], rejected: [], last: null };
     this.#expected = start.expected;
     this.#writtenOffset = start.nextOffset;

@@ -134,6 +134,12 @@ describe('a partition', () => {
     await written(4);
   });
 
+  it('ends when it is stopped while its position is still asked for, also when nothing is to be read', async () => {
+    const life = read();
+    running[0]!.reader.stop();
+    await life;
+  });
+
   it('goes on from where another sink has written to', async () => {
     await append(1, 2);
     void read();
