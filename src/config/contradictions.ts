@@ -1,4 +1,4 @@
-import { tlsFilesProblems } from './pem-file.ts';
+import { type PemBlock, pemFileProblem, tlsFilesProblems } from './pem-file.ts';
 import type { Config } from './settings-table.ts';
 
 // What no single setting can tell: settings that do not go together, and secrets that would travel in the clear.
@@ -6,7 +6,7 @@ import type { Config } from './settings-table.ts';
 /** One sentence each: what does not go together, and what would. */
 export function contradictions(config: Config): readonly string[] {
   const { kafka, mqtt, bridge } = config;
-  const found: string[] = [...saslProblems(config), ...tlsProblems(config)];
+  const found: string[] = [...saslProblems(config), ...tlsProblems(config), ...databaseProblems(config)];
   if (kafka.replication === 0) found.push('KAFKA_REPLICATION: given "0"; allowed is -1 or a number from 1.');
   if (mqtt.password !== null && mqtt.username === null) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
   if (bridge.inflightBytesMax < bridge.maxPayloadBytes) {
@@ -45,6 +45,22 @@ function tlsProblems({ mqtt, kafka, registry }: Config): readonly string[] {
     if (files.caFile === null && files.certFile === null && files.keyFile === null) return [];
     if (!isTls) return [`${prefix}_CA_FILE, _CERT_FILE or _KEY_FILE is given, but no TLS is spoken; they need ${toSpeakTls}.`];
     return tlsFilesProblems(prefix, files);
+  });
+}
+
+const FILES_OF_DATABASE_URL: Readonly<Record<string, PemBlock>> = {
+  sslrootcert: 'CERTIFICATE',
+  sslcert: 'CERTIFICATE',
+  sslkey: 'PRIVATE KEY',
+};
+
+/** The driver reads these files at each connection, and takes a file that is not there for a database that is away. */
+function databaseProblems({ sql }: Config): readonly string[] {
+  const parameters = sql.databaseUrl === null ? null : URL.parse(sql.databaseUrl)?.searchParams;
+  return Object.entries(FILES_OF_DATABASE_URL).flatMap(([name, block]) => {
+    const path = parameters?.get(name) ?? null;
+    const problem = path === null ? null : pemFileProblem(path, block);
+    return problem === null ? [] : [`DATABASE_URL: its ${name} is ${JSON.stringify(path)}; ${problem}; allowed is a readable PEM file.`];
   });
 }
 
