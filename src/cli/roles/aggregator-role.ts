@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { type Aggregator, createAggregator } from '../../aggregator/aggregator.ts';
-import { DEFAULT_PACE, type WantedSettings } from '../../aggregator/aggregator-ports.ts';
+import { type AggregatorContext, type AggregatorTopics, DEFAULT_PACE, type WantedSettings } from '../../aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../aggregator/name-uuid.ts';
 import { READING_REUSE } from '../../aggregator/routed-reading.ts';
 import { readRulesFile } from '../../config/rules-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { highTemperatureRule } from '../../core/alert-rule.ts';
 import { FOLD_VERSION, type FoldSettings } from '../../core/fold-settings.ts';
-import { topicNames } from '../../kafka/topics.ts';
+import type { FetchLoop, LogClient } from '../../kafka/log-port.ts';
+import { type TopicNames, topicNames } from '../../kafka/topics.ts';
 import { AGGREGATE_SCHEMA, ALERT_SCHEMA, PROFILE_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
@@ -82,34 +83,14 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
     const groupId = aggregatorGroupId(config);
     const aggregator = createAggregator({
       groupId,
-      topics: {
-        readings: topics.readings,
-        aggregates: topics.aggregates,
-        alerts: topics.alerts,
-        readingsDlq: topics.readingDeadLetters,
-        state: topics.aggregatorState,
-        journal: topics.aggregatorJournal,
-        devices: topics.deviceProfiles,
-      },
+      topics: aggregatorTopics(topics),
       partitions,
       wanted,
       decoder: codecs.openDecoder(READING_SCHEMA, READING_REUSE),
       encoders: { aggregate: (row) => aggregates.encode(row), alert: (alert) => alerts.encode(alert) },
       uuid: nameUuid,
       admin,
-      input: log.fetchLoop({
-        name: 'input',
-        maxWaitMs: INPUT_LONG_POLL_MS,
-        maxBytesPerPartition: INPUT_BYTES_PER_PARTITION,
-        isolation: 'committed',
-      }),
-      restore: log.fetchLoop({ name: 'restore', maxWaitMs: 1, maxBytesPerPartition: RESTORE_BYTES_PER_PARTITION, isolation: 'committed' }),
-      profiles: log.fetchLoop({
-        name: 'profiles',
-        maxWaitMs: PROFILES_LONG_POLL_MS,
-        maxBytesPerPartition: INPUT_BYTES_PER_PARTITION,
-        isolation: 'committed',
-      }),
+      ...fetchLoops(log),
       profileDecoder: codecs.openDecoder(PROFILE_SCHEMA),
       membership: log.membership({
         groupId,
@@ -135,4 +116,26 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
     await log.close();
     throw error;
   }
+}
+
+function aggregatorTopics(topics: TopicNames): AggregatorTopics {
+  return {
+    readings: topics.readings,
+    aggregates: topics.aggregates,
+    alerts: topics.alerts,
+    readingsDlq: topics.readingDeadLetters,
+    state: topics.aggregatorState,
+    journal: topics.aggregatorJournal,
+    devices: topics.deviceProfiles,
+  };
+}
+
+function fetchLoops(log: LogClient): Pick<AggregatorContext, 'input' | 'restore' | 'profiles'> {
+  const loop = (name: string, maxWaitMs: number, maxBytesPerPartition: number): FetchLoop =>
+    log.fetchLoop({ name, maxWaitMs, maxBytesPerPartition, isolation: 'committed' });
+  return {
+    input: loop('input', INPUT_LONG_POLL_MS, INPUT_BYTES_PER_PARTITION),
+    restore: loop('restore', 1, RESTORE_BYTES_PER_PARTITION),
+    profiles: loop('profiles', PROFILES_LONG_POLL_MS, INPUT_BYTES_PER_PARTITION),
+  };
 }
