@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { configureLog } from '../src/ops/log.ts';
 import { drainAggregator } from './aggregator/drain.ts';
-import { drainBridge } from './bridge/drain.ts';
+import { drainBridge, steadyLoadOnBridge } from './bridge/bridge.ts';
 import { alertLatency } from './latency/latency.ts';
 import { startToFirstRow } from './start/start.ts';
 import type { Benchmark } from './support/bench.ts';
@@ -14,6 +14,7 @@ import { type Figure, figureTable, loadAverage, machine, sumUp } from './support
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   bridge: drainBridge,
+  steady: steadyLoadOnBridge,
   aggregator: drainAggregator,
   latency: alertLatency,
   start: startToFirstRow,
@@ -25,10 +26,12 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', default: Object.keys(BENCHMARKS).join(',') },
     repeat: { type: 'string', default: '1' },
-    messages: { type: 'string', default: '200000' },
+    messages: { type: 'string', default: '500000' },
+    against: { type: 'string', default: 'naive,before,after' },
     records: { type: 'string', default: '1000000' },
     devices: { type: 'string', default: '1000' },
     rate: { type: 'string', default: '1000' },
+    'bridge-rate': { type: 'string', default: '5000' },
     'warm-up': { type: 'string', default: '10' },
     seconds: { type: 'string', default: '30' },
     profile: { type: 'string' },
@@ -37,9 +40,11 @@ const { values: flags } = parseArgs({
 });
 const sizes = {
   messages: count('messages'),
+  against: flags.against.split(','),
   records: count('records'),
   devices: count('devices'),
   ratePerSecond: count('rate'),
+  bridgeRatePerSecond: count('bridge-rate'),
   warmUpSeconds: count('warm-up'),
   seconds: count('seconds'),
 };
@@ -49,7 +54,7 @@ if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: allowed is
 const profileFolder = flags.profile === undefined ? null : resolve(flags.profile);
 if (profileFolder !== null) mkdirSync(profileFolder, { recursive: true });
 
-function count(name: 'messages' | 'records' | 'devices' | 'rate' | 'warm-up' | 'seconds' | 'repeat'): number {
+function count(name: 'messages' | 'records' | 'devices' | 'rate' | 'bridge-rate' | 'warm-up' | 'seconds' | 'repeat'): number {
   const value = Number(flags[name]);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new Error(`--${name} is '${flags[name]}': allowed is a whole number above 0`);

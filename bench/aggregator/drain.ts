@@ -90,7 +90,7 @@ async function drainOurs(bench: Bench, { prefix, records, admin }: Backlog): Pro
 }
 
 async function drainScript(bench: Bench, { prefix, records }: Backlog): Promise<Result> {
-  const script = startScript(bench, new URL('naive-each-batch.ts', import.meta.url), prefix);
+  const script = startScript(bench, new URL('naive-each-batch.ts', import.meta.url), { prefix });
   try {
     let consumed = 0;
     script.child.on('message', (message: { consumed?: number }) => {

@@ -1,72 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
-import type { LogAdmin } from '../../src/kafka/log-port.ts';
+import type { LogClient } from '../../src/kafka/log-port.ts';
 import { topicNames, topicSpecs } from '../../src/kafka/topics.ts';
 import { type Bench, freshPrefix, PARTITIONS } from '../support/bench.ts';
-import { type Contender, startRole, startScript } from '../support/contender.ts';
-import type { Figure } from '../support/figures.ts';
+import type { Contender } from '../support/contender.ts';
 import { beginSession, endSession } from '../support/mqtt-session.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { type Arrivals, watchArrivals } from './arrivals.ts';
 import { publishBacklog } from './backlog.ts';
+import type { BridgeContender } from './contenders.ts';
 
-// The bridge alone: a backlog at QoS 1 from mosquitto into Kafka with acks=all, as Avro. Against a script that produces message by message.
+// A kept session full of messages at QoS 1, drained from the MQTT broker into Kafka with acks=all, as Avro.
 
-interface Result {
+export interface Drained {
   readonly messagesPerSecond: number;
   readonly cpuMicrosPerMessage: number;
   readonly peakMemoryMiB: number;
+  readonly duplicates: number;
+  readonly lost: number;
 }
 
-export async function drainBridge(bench: Bench): Promise<readonly Figure[]> {
-  const ours = await drain(bench, {
-    what: 'bridge',
-    messages: bench.sizes.messages,
-    clientId: (prefix) => `${prefix}-1`,
-    start: (prefix) => startRole(bench, { words: ['bridge'], prefix }),
-  });
-  const script = await drain(bench, {
-    what: 'bridge-script',
-    // It takes the whole backlog into its memory, and is an order of magnitude slower.
-    messages: Math.ceil(bench.sizes.messages / 8),
-    clientId: (prefix) => prefix,
-    start: async (prefix) => startScript(bench, new URL('naive-bridge.ts', import.meta.url), prefix),
-  });
-  return [
-    { name: 'bridge, backlog: messages/s', ours: ours.messagesPerSecond, yardstick: script.messagesPerSecond, target: '> 60000 expected' },
-    {
-      name: 'bridge, backlog: us CPU per message',
-      ours: ours.cpuMicrosPerMessage,
-      yardstick: script.cpuMicrosPerMessage,
-      target: '< 12 expected',
-    },
-    { name: 'bridge, backlog: peak MiB', ours: ours.peakMemoryMiB, yardstick: script.peakMemoryMiB },
-  ];
-}
-
-interface Draining {
-  readonly what: string;
-  readonly messages: number;
-  readonly clientId: (prefix: string) => string;
-  readonly start: (prefix: string) => Promise<Contender>;
-}
-
-async function drain(bench: Bench, { what, messages, clientId, start }: Draining): Promise<Result> {
+export async function drainBacklog(bench: Bench, contender: BridgeContender): Promise<Drained> {
   const { components, sizes } = bench;
-  const prefix = freshPrefix(what);
+  const prefix = freshPrefix(`bridge-${contender.name}`);
+  const messages = Math.ceil(sizes.messages / contender.divisor);
+  const topic = topicNames(prefix).readings;
   const log = createKafkaLog({ brokers: components.kafkaBrokers, clientId: 'bench' });
   try {
-    const admin = log.admin();
-    await admin.createTopics(topicSpecs({ prefix, partitions: PARTITIONS, replication: 1 }));
-    await beginSession(components.mqttUrl, clientId(prefix));
+    await log.admin().createTopics(topicSpecs({ prefix, partitions: PARTITIONS, replication: 1 }));
+    await beginSession(components.mqttUrl, contender.clientId(prefix));
     await publishBacklog(components.mqttUrl, { messages, devices: sizes.devices });
-    return await watch(await start(prefix), { admin, topic: topicNames(prefix).readings, messages });
+    const measured = await watch(await contender.start(bench, prefix), { log, topic, messages });
+    const arrivals = await watchArrivals(bench, log, { prefix, topic });
+    return { ...measured, ...(await account(arrivals, messages)) };
   } finally {
-    await endSession(components.mqttUrl, clientId(prefix));
+    await endSession(components.mqttUrl, contender.clientId(prefix));
     await log.close();
   }
 }
 
+/** Without a new record for so long nothing more is coming. */
+const NOTHING_MORE_MS = 10_000;
+
+/** What is in Kafka in the end: once, twice, not at all. */
+export async function account(arrivals: Arrivals, messages: number): Promise<{ duplicates: number; lost: number }> {
+  for (let before = -1; arrivals.messages < messages && arrivals.records > before; ) {
+    before = arrivals.records;
+    await sleep(NOTHING_MORE_MS);
+  }
+  await arrivals.upToDate();
+  await arrivals.stop();
+  return { duplicates: arrivals.records - arrivals.messages, lost: messages - arrivals.messages };
+}
+
+interface Watched {
+  readonly log: LogClient;
+  readonly topic: string;
+  readonly messages: number;
+}
+
 /** From the first records in Kafka to the last: what comes before is loading, connecting and warming up. */
-async function watch(contender: Contender, { admin, topic, messages }: { admin: LogAdmin; topic: string; messages: number }) {
+async function watch(contender: Contender, { log, topic, messages }: Watched) {
+  const admin = log.admin();
   try {
     let records = 0;
     const grow = async (atLeast: number): Promise<boolean> => {
@@ -87,5 +82,6 @@ async function watch(contender: Contender, { admin, topic, messages }: { admin: 
     };
   } finally {
     await contender.end();
+    await admin.close();
   }
 }

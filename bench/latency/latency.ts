@@ -112,8 +112,8 @@ async function openOurs(bench: Bench, prefix: string, log: LogClient): Promise<P
 }
 
 async function openScripts(bench: Bench, prefix: string, log: LogClient): Promise<Path> {
-  const bridge = startScript(bench, new URL('../bridge/naive-bridge.ts', import.meta.url), prefix);
-  const aggregator = startScript(bench, new URL('../aggregator/naive-each-batch.ts', import.meta.url), prefix);
+  const bridge = startScript(bench, new URL('../bridge/naive-bridge.ts', import.meta.url), { prefix });
+  const aggregator = startScript(bench, new URL('../aggregator/naive-each-batch.ts', import.meta.url), { prefix });
   await Promise.all([once(bridge.child, 'message'), once(aggregator.child, 'message')]);
   const readingTime: ReadingTime = (buffer, start, end) => {
     const { firing, eventTime } = JSON.parse(buffer.toString('utf8', start, end)) as { firing?: boolean; eventTime?: number };

@@ -6,11 +6,15 @@ import type { Figure } from './figures.ts';
 export interface Sizes {
   /** Backlog of the bridge. */
   readonly messages: number;
+  /** Which scripts the bridge is compared with: naive, before, after. */
+  readonly against: readonly string[];
   /** Backlog of the aggregator. */
   readonly records: number;
   readonly devices: number;
   /** The steady load. */
   readonly ratePerSecond: number;
+  /** The steady load of the bridge alone. */
+  readonly bridgeRatePerSecond: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;
 }

@@ -59,10 +59,15 @@ export async function startRole(bench: Bench, { words, prefix, environment }: Ro
   return Object.assign(role, { ready });
 }
 
+export interface ScriptOptions {
+  readonly prefix: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** A script of ours with an IPC channel. It may say when it is ready. */
-export function startScript(bench: Bench, file: URL, prefix: string): Contender {
+export function startScript(bench: Bench, file: URL, { prefix, environment }: ScriptOptions): Contender {
   const child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', fileURLToPath(file)], {
-    env: { ...process.env, ...addresses(bench, prefix), KAFKAJS_NO_PARTITIONER_WARNING: '1' },
+    env: { ...process.env, ...addresses(bench, prefix), KAFKAJS_NO_PARTITIONER_WARNING: '1', ...environment },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   return contender(child);

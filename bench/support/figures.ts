@@ -46,7 +46,8 @@ export function sumUp(runs: readonly (readonly Figure[])[]): SummedFigure[] {
       least: Math.min(...ours),
       most: Math.max(...ours),
       yardstick: compared.length === 0 ? null : median(compared.map(({ yardstick }) => yardstick)),
-      ratio: compared.length === 0 ? null : median(compared.map(({ mine, yardstick }) => mine / yardstick)),
+      ratio:
+        compared.length === 0 ? null : median(compared.map(({ mine, yardstick }) => (yardstick === 0 ? Number.NaN : mine / yardstick))),
       target: figures[0]?.target ?? '',
     };
   });
@@ -61,7 +62,7 @@ export function figureTable(figures: readonly SummedFigure[]): string {
     short(ours),
     least === most ? '' : `${short(least)}..${short(most)}`,
     yardstick === null ? '' : short(yardstick),
-    ratio === null ? '' : ratio.toFixed(2),
+    ratio === null || Number.isNaN(ratio) ? '' : ratio.toFixed(2),
     target,
   ]);
   const lines = [HEADINGS, ...rows];
