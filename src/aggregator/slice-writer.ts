@@ -14,7 +14,7 @@ import {
   SETTINGS_KEY,
   type SettingsRecord,
 } from './progress.ts';
-import { encodeDeviceState } from './state-codec.ts';
+import { DeviceStateEncoder } from './state-codec.ts';
 
 /** A batch of several records stays below the broker's default of 1 MiB for max.message.bytes, whatever the topic's own is. */
 const BATCH_BYTES_MAX = 768 * 1024;
@@ -88,6 +88,7 @@ export class SliceWriter {
   private readonly partition: number;
   private readonly readingsTopic: string;
   private readonly encoders: RowEncoders;
+  private readonly states = new DeviceStateEncoder();
   private nowMs = 0;
 
   constructor(options: { topics: AggregatorTopics; partition: number; encoders: RowEncoders }) {
@@ -129,7 +130,7 @@ export class SliceWriter {
     for (const alert of output.alerts) this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert));
     // Tombstones go first: a device may have been forgotten and seen again in the same slice.
     for (const deviceId of output.forgottenDevices) this.state.add(Buffer.from(deviceId), null);
-    for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), encodeDeviceState(device));
+    for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), this.states.encode(device));
     for (const [deviceId, profile] of marks.journal.profiles ?? [])
       this.state.add(Buffer.from(PROFILE_KEY_PREFIX + deviceId), profile === null ? null : encodeProfile(profile));
     if (marks.settings !== undefined) this.state.add(Buffer.from(SETTINGS_KEY), encodeJson(marks.settings));

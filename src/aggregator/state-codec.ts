@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs';
 import avro from 'avsc';
-import type { AlertState } from '../core/alert-lifecycle.ts';
+import type { AlertPhase, AlertState } from '../core/alert-lifecycle.ts';
 import { DeviceState } from '../core/device-state.ts';
 import { OpenPart } from '../core/open-part.ts';
 import { Accumulator } from '../core/window-aggregate.ts';
 import { IngotError } from '../errors.ts';
+import { AvroBytes } from './avro-bytes.ts';
 
 // A device's state as a record of the state topic: one byte for the format, then Avro by the internal schema. Everything is sorted, so that
 // equal states have equal bytes.
 
 const FORMAT_VERSION = 2;
+
+/** In the order of the schema. */
+const PHASES: readonly AlertPhase[] = ['NORMAL', 'PENDING', 'FIRING', 'RECOVERING'];
 
 interface EncodedAccumulator extends Omit<Accumulator, 'add' | 'sum'> {
   metric: string;
@@ -40,19 +44,85 @@ const deviceStateType = avro.Type.forSchema(
 
 /** The value of a device's record in the state topic. */
 export function encodeDeviceState(device: DeviceState): Buffer {
-  const encoded: EncodedDevice = {
-    deviceId: device.deviceId,
-    maxT: device.maxT,
-    lastHeard: device.lastHeard,
-    closedUpTo: device.closedUpTo,
-    parts: [...device.openParts].sort((a, b) => a.start - b.start || a.part - b.part).map(encodePart),
-    alerts: [...device.alerts].map(([ruleId, alert]) => ({ ...alert, ruleId })).sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1)),
-  };
-  const body = deviceStateType.toBuffer(encoded);
-  const value = Buffer.allocUnsafe(body.length + 1);
-  value[0] = FORMAT_VERSION;
-  body.copy(value, 1);
-  return value;
+  return Buffer.from(new DeviceStateEncoder().encode(device));
+}
+
+/**
+ * Writes states field by field, in the order of the schema: with many devices this is most of what the aggregator does, and the library
+ * takes ten times as long. A test compares the bytes.
+ */
+export class DeviceStateEncoder {
+  private readonly bytes = new AvroBytes();
+
+  /** The same as `encodeDeviceState`, in a view that the next call overwrites. */
+  encode(device: DeviceState): Buffer {
+    const { bytes } = this;
+    bytes.reset();
+    bytes.byte(FORMAT_VERSION);
+    bytes.string(device.deviceId);
+    bytes.long(device.maxT);
+    bytes.long(device.lastHeard);
+    bytes.long(device.closedUpTo);
+    const { openParts } = device;
+    const parts = openParts.length < 2 ? openParts : [...openParts].sort((a, b) => a.start - b.start || a.part - b.part);
+    this.block(parts, (part) => this.part(part));
+    const alerts = [...device.alerts];
+    if (alerts.length > 1) alerts.sort(([a], [b]) => (a < b ? -1 : 1));
+    this.block(alerts, ([ruleId, alert]) => this.alert(ruleId, alert));
+    return bytes.taken();
+  }
+
+  private block<Item>(items: readonly Item[], write: (item: Item) => void): void {
+    if (items.length > 0) this.bytes.long(items.length);
+    for (const item of items) write(item);
+    this.bytes.long(0);
+  }
+
+  private part(part: OpenPart): void {
+    const { bytes } = this;
+    bytes.long(part.start);
+    bytes.long(part.end);
+    bytes.long(part.part);
+    bytes.long(part.firstHeard);
+    bytes.boolean(part.late);
+    bytes.long(part.readings);
+    this.block(part.metrics(), ([metric, accumulator]) => this.accumulator(metric, accumulator));
+  }
+
+  private accumulator(metric: string, from: Accumulator): void {
+    const { bytes } = this;
+    bytes.string(metric);
+    bytes.long(from.count);
+    bytes.double(from.min);
+    bytes.double(from.max);
+    bytes.double(from.partialSum);
+    bytes.double(from.compensation);
+    bytes.double(from.runningMean);
+    bytes.double(from.m2);
+    bytes.double(from.first);
+    bytes.long(from.firstTime);
+    bytes.double(from.last);
+    bytes.long(from.lastTime);
+  }
+
+  private alert(ruleId: string, alert: AlertState): void {
+    const { bytes } = this;
+    bytes.string(ruleId);
+    bytes.long(PHASES.indexOf(alert.phase));
+    bytes.long(alert.lastJudged);
+    bytes.long(alert.judgedHeard);
+    bytes.double(alert.lastValue);
+    bytes.long(alert.raisedAt);
+    bytes.long(alert.firstBreachOffset);
+    bytes.long(alert.recoveringSince);
+    bytes.long(alert.timerAt);
+    bytes.double(alert.peak);
+    bytes.long(alert.sampleCount);
+    bytes.long(alert.level);
+    bytes.long(alert.transitions);
+    bytes.long(alert.staleSince);
+    bytes.long(alert.staleHeard);
+  }
 }
 
 /** The opposite. IngotError `STATE_UNREADABLE` when the bytes are no device state of this version. */
@@ -71,18 +141,6 @@ export function decodeDeviceState(value: Buffer): DeviceState {
   device.openParts = encoded.parts.map(decodePart);
   for (const { ruleId, ...alert } of encoded.alerts) device.alerts.set(ruleId, { ...alert });
   return device;
-}
-
-function encodePart(part: OpenPart): EncodedPart {
-  return {
-    start: part.start,
-    end: part.end,
-    part: part.part,
-    firstHeard: part.firstHeard,
-    late: part.late,
-    readings: part.readings,
-    metrics: part.metrics().map(([metric, accumulator]) => Object.assign(accumulatorFields(accumulator), { metric })),
-  };
 }
 
 function accumulatorFields(from: Omit<EncodedAccumulator, 'metric'>): Omit<EncodedAccumulator, 'metric'> {

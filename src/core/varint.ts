@@ -1,6 +1,7 @@
-// Zigzag varints as record batch v2 has them. Numbers are safe integers; what lies beyond goes through BigInt, which is slow and rare.
+// Zigzag varints as record batch v2 has them. Numbers are safe integers; what is read beyond that goes through BigInt, which is slow and rare.
 
 const MAX_VARINT_BYTES = 10;
+const TWO_TO_27 = 2 ** 27;
 
 /** The largest magnitude whose zigzag form, twice as large, is still exact as a double. */
 const EXACT_LIMIT = 2 ** 51;
@@ -32,13 +33,17 @@ export function writeVarint(into: Uint8Array, position: number, value: number): 
   return writeWideVarint(into, position, value);
 }
 
+/** Split below the bit that zigzag adds, so that no part needs more than 31 bits. */
 function writeWideVarint(into: Uint8Array, position: number, value: number): number {
-  let zigzag = value >= 0 ? BigInt(value) * 2n : BigInt(value) * -2n - 1n;
-  while (zigzag > 127n) {
-    into[position++] = Number(zigzag & 127n) | 128;
-    zigzag >>= 7n;
+  const half = value >= 0 ? value : -value - 1;
+  const low = ((half % TWO_TO_27) << 1) | (value >= 0 ? 0 : 1);
+  let high = Math.floor(half / TWO_TO_27);
+  for (let shift = 0; shift < 28; shift += 7) into[position++] = ((low >>> shift) & 127) | 128;
+  while (high > 127) {
+    into[position++] = (high & 127) | 128;
+    high = Math.floor(high / 128);
   }
-  into[position++] = Number(zigzag);
+  into[position++] = high;
   return position;
 }
 

@@ -1,5 +1,7 @@
 // A fold that is dropped and restored from its state at any moment goes on as if nothing had happened, and its state has one encoding.
 
+import { readFileSync } from 'node:fs';
+import avro from 'avsc';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeDeviceState, encodeDeviceState } from '../../src/aggregator/state-codec.ts';
@@ -7,6 +9,9 @@ import { randomLog } from '../support/oracle/random-log.ts';
 import { CoreDriver } from '../support/scenario-text/core-driver.ts';
 import { playStep } from '../support/scenario-text/fold-driver.ts';
 
+const stateType = avro.Type.forSchema(
+  JSON.parse(readFileSync(new URL('../../schemas/internal/device-state.avsc', import.meta.url), 'utf8')) as avro.Schema,
+);
 const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 500);
 
 test('restarts between any two steps change no output and no byte of the state', () => {
@@ -29,7 +34,11 @@ test('decoding and encoding a state gives the same bytes', () => {
     fc.property(randomLog(), ({ setup, steps }) => {
       const driver = new CoreDriver(setup);
       for (const step of steps) playStep(driver, step);
-      for (const bytes of driver.stateBytes()) expect(encodeDeviceState(decodeDeviceState(bytes))).toEqual(bytes);
+      for (const bytes of driver.stateBytes()) {
+        expect(encodeDeviceState(decodeDeviceState(bytes))).toEqual(bytes);
+        // And they are the bytes that the library writes.
+        expect(stateType.toBuffer(stateType.fromBuffer(bytes.subarray(1)))).toEqual(bytes.subarray(1));
+      }
     }),
     { numRuns },
   );
