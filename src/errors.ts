@@ -41,11 +41,15 @@ export const ERROR_KINDS = {
     meaning:
       'Kafka refused the login or a request, or its certificate is not trusted. Check KAFKA_SASL_*, KAFKA_SSL_* and what this user may do.',
   },
-  CORRUPT_BATCH: { canRetry: false, exitCode: 1, meaning: 'A record batch does not match its checksum or its own lengths.' },
+  CORRUPT_BATCH: {
+    canRetry: false,
+    exitCode: 1,
+    meaning: 'A record batch does not match its checksum or its own lengths, or cannot be unpacked.',
+  },
   COMPRESSED_INPUT: {
     canRetry: false,
     exitCode: 1,
-    meaning: 'A record batch is compressed, which this version does not read. Produce without compression.',
+    meaning: 'A record batch is compressed and unpacks to more than is read of one batch, 64 MiB. Produce smaller batches.',
   },
   // cli and configuration
   RECORD_GONE: {

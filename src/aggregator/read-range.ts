@@ -50,8 +50,7 @@ export function nextRecord(reader: RecordReader, { topic, partition }: TopicPart
     return reader.next();
   } catch (cause) {
     const where = `${topic}-${partition}`;
-    if (cause instanceof CompressedBatchError)
-      throw new IngotError('COMPRESSED_INPUT', `${where}: ${cause.message}. Produce without compression.`, { cause });
+    if (cause instanceof CompressedBatchError) throw new IngotError('COMPRESSED_INPUT', `${where}: ${cause.message}.`, { cause });
     if (cause instanceof CorruptBatchError) throw new IngotError('CORRUPT_BATCH', `${where}: ${cause.message}.`, { cause });
     throw cause;
   }

@@ -33,7 +33,6 @@ import { varintSize, wideVarintValue, writeVarint } from './varint.ts';
 // each byte once and make no object per record: this is the hot path of bridge and aggregator.
 
 const MIN_LENGTH_FIELD = BATCH_HEADER_BYTES - OFFSET_AND_LENGTH_BYTES;
-const CODEC_NAMES = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 
 export type RecordHeader = readonly [name: string, value: Uint8Array | string];
 
@@ -292,7 +291,7 @@ export class RecordReader {
     if (attributes & CONTROL_FLAG) this.#takeControlBatch(at, count);
     else if (attributes & TRANSACTIONAL_FLAG && this.#aborted.has(readInt64(buffer, at + PRODUCER_ID_AT))) this.#skipRecords();
     else {
-      if (attributes & COMPRESSION_MASK) this.#refuseCompressed(attributes & COMPRESSION_MASK);
+      if (attributes & COMPRESSION_MASK) throw new CompressedBatchError(this.#baseOffset, attributes & COMPRESSION_MASK);
       this.#recordsLeft = count;
       this.#position = at + BATCH_HEADER_BYTES;
       this.#baseTimestampMs = readInt64(buffer, at + BASE_TIMESTAMP_AT);
@@ -393,9 +392,5 @@ export class RecordReader {
 
   #refuse(what: string): never {
     throw new CorruptBatchError(this.#baseOffset, what);
-  }
-
-  #refuseCompressed(codec: number): never {
-    throw new CompressedBatchError(this.#baseOffset, CODEC_NAMES[codec] ?? `codec ${codec}`);
   }
 }

@@ -1,11 +1,12 @@
 import { IngotError } from '../errors.ts';
 import { fetchFailed, offsetOutOfRange, partitionFetchRefused } from '../ops/kafka-events.ts';
 import { backOffMs, pause, withDeadline } from './deadline.ts';
-import { decodeFetchResponse, type FetchedPartition } from './fetch-response.ts';
+import { decodeFetchResponse } from './fetch-response.ts';
 import { errorText, isUnknownTopicError, KAFKA_ERROR } from './kafka-errors.ts';
 import { type ClusterHandle, type KafkaAddress, openCluster, type RetrySettings, sendFetch } from './kafkajs-internals.ts';
 import type { FetchLoop, PartitionCursor, TopicPartition } from './log-port.ts';
 import { LoopCursor } from './partition-cursor.ts';
+import { type UnpackedAnswer, unpackAnswer } from './unpack-answer.ts';
 
 export interface FetchLoopOptions {
   readonly name: string;
@@ -137,8 +138,9 @@ export class KafkaFetchLoop implements FetchLoop {
       const { errorCode, partitions } = decodeFetchResponse(await sendFetch(broker, this.#request(cursors, maxWaitMs)));
       if (errorCode !== KAFKA_ERROR.none) throw new Error(`Kafka answered the fetch with error ${errorCode}`);
       this.#failures = 0;
+      const unpacked = await Promise.all(partitions.map(unpackAnswer));
       for (const cursor of cursors) cursor.fetchEnded();
-      for (const answer of partitions) this.#takeAnswer(cursors, answer, sentAtMs);
+      for (const answered of unpacked) this.#takeAnswer(cursors, answered, sentAtMs);
     } catch (error) {
       for (const cursor of cursors) cursor.fetchEnded();
       if (this.#handle === handle && !this.#closing.signal.aborted) this.#dropConnections(error);
@@ -175,11 +177,15 @@ export class KafkaFetchLoop implements FetchLoop {
     };
   }
 
-  #takeAnswer(cursors: readonly LoopCursor[], answer: FetchedPartition, sentAtMs: number): void {
+  #takeAnswer(cursors: readonly LoopCursor[], { answer, failure }: UnpackedAnswer, sentAtMs: number): void {
     const cursor = cursors.find((one) => one.topic === answer.topic && one.partition === answer.partition);
     if (cursor === undefined) return;
     if (answer.errorCode !== KAFKA_ERROR.none) {
       this.#refuse(cursor, answer.errorCode);
+      return;
+    }
+    if (failure !== null) {
+      cursor.fail(failure);
       return;
     }
     const hadRecords = cursor.accept(answer, { sentAtMs, maxWaitMs: this.#options.maxWaitMs });
