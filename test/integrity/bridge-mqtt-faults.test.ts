@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type RunningMosquitto, startMosquitto } from '../../src/local-stack/mosquitto.ts';
 import { BridgeScene } from '../support/bridge-scene.ts';
-import { KAFKA_API, KafkaProxy, type Verdict } from '../support/kafka-proxy.ts';
+import { KAFKA_API, type Verdict } from '../support/kafka-proxy.ts';
 import { faultSeed, seededRandom } from '../support/kill-schedule.ts';
 import { sayVerdict } from '../support/message-ledger.ts';
+import { slowKafka } from '../support/slow-kafka.ts';
 import { stack } from '../support/stack.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -15,13 +16,6 @@ import { waitUntil } from '../support/wait-until.ts';
 // The MQTT side breaks: the connection in the middle of a held packet, or the broker is started again, with and without its memory.
 
 const repeats = Number(process.env['INGOT_FAULT_REPEATS'] ?? 1);
-
-async function slowKafka(latencyMs: number): Promise<KafkaProxy> {
-  const proxy = await KafkaProxy.start({ broker: stack().kafkaBrokers[0]! });
-  onTestFinished(() => proxy.close());
-  proxy.onResponse = ({ apiKey }) => (apiKey === KAFKA_API.produce ? sleep(latencyMs, 'pass' as const) : 'pass');
-  return proxy;
-}
 
 test('the connection is cut while reading is held: what was held is not acknowledged, and comes again', async () => {
   const [seed, cuts, limit] = [faultSeed(), 4 * repeats, 50];
