@@ -33,7 +33,7 @@ export async function checkKafka(check: KafkaCheck): Promise<readonly Finding[]>
     const answered = await guarded('Kafka', check.deadlineMs, async () => {
       const { answer, latencyMs } = await timed(() => admin.describeTopics(check.topics));
       described = answer;
-      return [ok('Kafka', `${check.address} answers in ${spanText(latencyMs)}`, latencyMs)];
+      return [ok('Kafka', `${check.address} tells its topics in ${spanText(latencyMs)}`, latencyMs)];
     });
     if (described === null) return [...answered.map((finding) => withAddress(finding, check.address)), ...notChecked()];
     return [...answered, ...(await checkContents(check, { admin, described }))];

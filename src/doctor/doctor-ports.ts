@@ -30,6 +30,16 @@ export interface BrokerFacts {
   readonly system: ReadonlyMap<string, string>;
 }
 
+/** What became of messages for a session whose client was away. */
+export interface QueueFacts {
+  /** Acknowledged by the broker. */
+  readonly published: number;
+  /** Delivered when the client was back. */
+  readonly kept: number;
+  /** Why it could not be tried; null when it was. */
+  readonly refusal: string | null;
+}
+
 /** How a schema of ours stands to the registry. */
 export interface SchemaStanding {
   readonly subject: string;

@@ -1,4 +1,4 @@
-import type { BrokerFacts } from './doctor-ports.ts';
+import type { BrokerFacts, QueueFacts } from './doctor-ports.ts';
 import { type Finding, fail, ok, spanText, warn } from './finding.ts';
 
 const CHECK = 'MQTT broker';
@@ -12,6 +12,19 @@ export interface BrokerNeeds {
   readonly maxPayloadBytes: number;
   /** The operator has looked at what no client can see. */
   readonly isConfigurationChecked: boolean;
+}
+
+/** What a session that was away for a moment has kept: a broker that drops what it cannot queue has acknowledged it to the devices. */
+export function judgeQueue({ published, kept, refusal }: QueueFacts): Finding {
+  if (refusal !== null)
+    return warn(CHECK, `its queues could not be tried: ${refusal}`, 'Let this user do that, or look for the limits in its configuration');
+  if (kept === published) return ok(CHECK, `kept ${kept} of ${published} messages for a client that was away`);
+  const what = `kept ${kept} of ${published} messages for a client that was away, and had acknowledged all of them`;
+  return fail(
+    CHECK,
+    what,
+    'Let it queue without a limit (mosquitto: max_queued_messages 0): what devices publish while a bridge is away is lost',
+  );
 }
 
 /** What the broker grants against what the bridge needs, and what has to be looked up in the broker's own configuration. */

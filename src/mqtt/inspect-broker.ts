@@ -1,27 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import type { ConnectionOptions } from 'node:tls';
-import { connect, type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
-import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
+import type { MqttClient } from 'mqtt';
 import type { BrokerFacts } from '../doctor/doctor-ports.ts';
 import { IngotError } from '../errors.ts';
+import { type BrokerAddress, connectBriefly, endBriefly } from './brief-client.ts';
 
-export interface InspectOptions {
-  readonly url: string;
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
-  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'> | undefined;
+export interface InspectOptions extends BrokerAddress {
   /** Filters that are tried and given up at once; shared ones are not, because they would take messages from their members. */
   readonly topics: readonly string[];
   readonly qos: 0 | 1;
   readonly sessionExpirySeconds: number;
-  readonly deadlineMs: number;
 }
 
-const TLS_SETTINGS: TlsSettingNames = {
-  address: 'MQTT_URL',
-  ca: 'MQTT_TLS_CA_FILE',
-  certificate: 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE',
-};
 const UNACCEPTABLE_PROTOCOL_VERSIONS: readonly unknown[] = [1, 0x84];
 const DO_NOT_SEND_RETAINED = 2;
 const SYSTEM_FILTER = '$SYS/#';
@@ -45,10 +34,12 @@ export async function inspectBroker(options: InspectOptions): Promise<BrokerFact
 
 async function inspectWith(protocolVersion: 4 | 5, options: InspectOptions): Promise<BrokerFacts> {
   const startedAtMs = performance.now();
-  const client = connect(options.url, clientOptions(protocolVersion, options));
+  const clientId = `ingot-doctor-${randomBytes(4).toString('hex')}`;
+  const { sessionExpirySeconds } = options;
+  const { client, connack } = await connectBriefly(options, { protocolVersion, clientId, clean: true, sessionExpirySeconds });
+  const connectMs = performance.now() - startedAtMs;
+  const { properties } = connack;
   try {
-    const { properties } = await connected(client, options);
-    const connectMs = performance.now() - startedAtMs;
     const { latencyMs, system } = await readSystemTopics(client);
     return {
       protocolVersion,
@@ -66,55 +57,7 @@ async function inspectWith(protocolVersion: 4 | 5, options: InspectOptions): Pro
       system,
     };
   } finally {
-    // An expiry of 0 in DISCONNECT ends the session that was asked for above (MQTT5 3.14.2.2.2).
-    client.end(false, protocolVersion === 5 ? { properties: { sessionExpiryInterval: 0 } } : {});
-    setTimeout(() => client.end(true), 1_000).unref();
-  }
-}
-
-function clientOptions(protocolVersion: 4 | 5, options: InspectOptions): IClientOptions {
-  const { username, password, tls, sessionExpirySeconds, deadlineMs } = options;
-  return {
-    protocolVersion,
-    clientId: `ingot-doctor-${randomBytes(4).toString('hex')}`,
-    clean: true,
-    reconnectPeriod: 0,
-    connectTimeout: deadlineMs,
-    log: () => {},
-    ...(tls as Pick<IClientOptions, 'ca' | 'cert' | 'key'> | undefined),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: sessionExpirySeconds } } : {}),
-  };
-}
-
-async function connected(client: MqttClient, { url, deadlineMs }: InspectOptions): Promise<IConnackPacket> {
-  const { protocol, host } = new URL(url);
-  const where = `the MQTT broker at ${protocol}//${host}`;
-  const { promise, resolve, reject } = Promise.withResolvers<IConnackPacket>();
-  const unreachable = (why: string, cause?: unknown) =>
-    reject(new IngotError('MQTT_UNREACHABLE', `${where} accepts no connection: ${why}`, { cause }));
-  const timer = setTimeout(() => unreachable(`no answer within ${deadlineMs} ms`), deadlineMs);
-  client.on('connect', resolve);
-  client.on('error', (error) => {
-    const { code } = error as Error & { code?: unknown };
-    const advice = tlsAdvice(error.message, TLS_SETTINGS);
-    if (advice !== null) reject(new IngotError('MQTT_REFUSED', `${where}: ${error.message}. ${advice}.`, { cause: error }));
-    // A number is a reason of CONNACK; network errors have a text.
-    else if (typeof code !== 'number') unreachable(error.message === '' ? String(code) : error.message, error);
-    else
-      reject(
-        new IngotError('MQTT_REFUSED', `${where} refused the connection: ${error.message}`, {
-          cause: error,
-          details: { reasonCode: code },
-        }),
-      );
-  });
-  client.on('close', () => unreachable('it closed the connection'));
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
+    await endBriefly(client, false);
   }
 }
 

@@ -1,19 +1,24 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Aedes } from 'aedes';
+import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { topicNames, topicSpecs } from '../../src/kafka/topics.ts';
+import { type RunningChild, startChild } from '../../src/local-stack/child.ts';
+import { freePort } from '../../src/local-stack/ports.ts';
+import { requireMosquitto } from '../../src/local-stack/required-program.ts';
 import { READING_SCHEMA, subjectOf } from '../../src/registry/our-schemas.ts';
 import { createSchemaRegistry } from '../../src/registry/registry-client.ts';
 import { jsonLines, runIngot } from '../support/ingot-process.ts';
 import { encoded } from '../support/memory-log-records.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { freshName, stack } from '../support/stack.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 // `ingot doctor` on real components: well, ill, and away.
 
@@ -72,7 +77,7 @@ describe('all is well', () => {
     await lane.send([encoded({ topic: topics.readings, partition: 1 }, ['a', 'b', 'c'])]);
     const { code, of, rows } = await examine({}, ['--broker-checked', '--schema-registry-url', stack().registryUrl]);
     expect(code, JSON.stringify(rows, null, 1)).toBe(0);
-    expect(of('Kafka')[0]!.what).toContain(`${stack().kafkaBrokers[0]} (environment variable KAFKA_BROKERS) answers in`);
+    expect(of('Kafka')[0]!.what).toContain(`${stack().kafkaBrokers[0]} (environment variable KAFKA_BROKERS) tells its topics in`);
     expect(of('registry')[0]!.what).toContain(`${stack().registryUrl} (flag --schema-registry-url) answers in`);
     expect(of('MQTT')[0]!.what).toMatch(/\(environment variable MQTT_URL\) accepts a connection in .*mosquitto version .*, MQTT 5/);
     expect(of('SQL')[0]!.what).toMatch(/environment variable DATABASE_URL\) answers in .*PostgreSQL/);
@@ -167,6 +172,54 @@ describe('something is wrong', () => {
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
   });
 });
+
+describe('--try-queue', () => {
+  it('a broker that queues without a limit has kept everything', async () => {
+    const { code, of } = await examine({}, ['--try-queue', '--broker-checked']);
+    expect(code).toBe(0);
+    expect(of('MQTT broker').at(-1)).toMatchObject({ state: 'ok', what: 'kept 1200 of 1200 messages for a client that was away' });
+  });
+
+  it('a broker with mosquitto’s defaults has dropped what it had acknowledged', async () => {
+    const mosquitto = await startDefaultMosquitto();
+    const { code, of } = await examine({ MQTT_URL: mosquitto.url }, ['--try-queue']);
+    expect(code).toBe(4);
+    expect(of('MQTT broker').at(-1)).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/^kept 10\d\d of 1200 messages/),
+      todo: expect.stringContaining('max_queued_messages 0'),
+    });
+    // The counter that the broker publishes tells the same afterwards.
+    const again = await waitUntil(async () => {
+      const { rows } = await examine({ MQTT_URL: mosquitto.url });
+      return rows.find(({ what }) => /^has dropped [1-9]/.test(what));
+    }, 'the count of dropped messages');
+    expect(again.state).toBe('warn');
+    await mosquitto.stop();
+  });
+});
+
+/** A mosquitto that nobody has configured, but for telling its counters every second. */
+async function startDefaultMosquitto(): Promise<RunningChild & { readonly url: string }> {
+  const port = await freePort();
+  const settingsFile = join(folder, 'mosquitto.conf');
+  writeFileSync(settingsFile, `listener ${port} 127.0.0.1\nallow_anonymous true\nlog_dest stdout\nsys_interval 1\n`);
+  const child = await startChild({
+    name: 'mosquitto',
+    program: requireMosquitto(),
+    args: ['-c', settingsFile],
+    workFolder: folder,
+    logFile: join(folder, 'mosquitto.log'),
+    isReady: () =>
+      connectAsync(`mqtt://127.0.0.1:${port}`).then(
+        (client) => client.endAsync().then(() => true),
+        () => false,
+      ),
+    readyDeadlineMs: 30_000,
+    stopDeadlineMs: 5_000,
+  });
+  return { ...child, url: `mqtt://127.0.0.1:${port}` };
+}
 
 describe('a dependency is away: exit code 3, and the others are looked at all the same', () => {
   const ADDRESSES = {

@@ -13,6 +13,7 @@ import { exitCodeFor, type Finding, ok, warn } from '../../doctor/finding.ts';
 import { compareTopics, topicNames } from '../../kafka/topics.ts';
 import { findJava } from '../../local-stack/setup/installed-parts.mjs';
 import { inspectBroker } from '../../mqtt/inspect-broker.ts';
+import { probeQueue } from '../../mqtt/probe-queue.ts';
 import { OUR_SCHEMAS } from '../../registry/our-schemas.ts';
 import { checkCompatibility, describeProblems, findSchemaId, subjectSchema } from '../../registry/register-schemas.ts';
 import { createSchemaRegistry, type SchemaRegistry } from '../../registry/registry-client.ts';
@@ -33,6 +34,7 @@ interface DoctorFlags {
   readonly outage: number;
   readonly 'read-only': boolean;
   readonly 'broker-checked': boolean;
+  readonly 'try-queue': boolean;
 }
 
 type DoctorContext = CommandContext<DoctorFlags>;
@@ -52,10 +54,15 @@ export const doctor = defineCommand({
       help: 'The longest outage of one bridge that duplicates are to be known after, while others go on.',
     },
     'read-only': { kind: 'boolean', help: 'Write nothing to Kafka; the clocks are not compared then.' },
+    'try-queue': {
+      kind: 'boolean',
+      help: 'Publish 1 200 messages for a session that is away, to a topic of its own, and count what the MQTT broker has kept of them.',
+    },
     'broker-checked': { kind: 'boolean', help: "Do not warn about what only the MQTT broker's own configuration tells." },
   },
   examples: [
     { line: 'ingot doctor', shows: 'everything, one line each' },
+    { line: 'ingot doctor --try-queue', shows: 'also whether the MQTT broker keeps what comes while a bridge is away' },
     { line: 'ingot doctor --broker-checked -o jsonl', shows: 'as a check for a script, with the exit code' },
   ],
   settings: ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'MQTT_URL', 'MQTT_TOPICS', 'DATABASE_URL', 'KAFKA_TOPIC_PREFIX', 'DATA_FOLDER'],
@@ -186,23 +193,22 @@ async function standings(registry: SchemaRegistry, topicPrefix: string): Promise
 
 function lookAtBroker(context: DoctorContext, { mqtt, bridge }: Config): Promise<readonly Finding[]> {
   const { deadline } = context.flags;
+  const address = {
+    url: mqtt.url,
+    username: mqtt.username ?? undefined,
+    password: mqtt.password ?? undefined,
+    tls: readTlsFiles(mqtt),
+    deadlineMs: deadline,
+  };
+  const wanted = { topics: mqtt.topics, qos: mqtt.qos === 0 ? 0 : 1, sessionExpirySeconds: SESSION_EXPIRY_SECONDS } as const;
   return checkBroker({
     address: shownSetting(context, 'MQTT_URL'),
     filters: mqtt.topics,
     maxPayloadBytes: bridge.maxPayloadBytes,
     isConfigurationChecked: context.flags['broker-checked'],
     deadlineMs: deadline,
-    inspect: () =>
-      inspectBroker({
-        url: mqtt.url,
-        username: mqtt.username ?? undefined,
-        password: mqtt.password ?? undefined,
-        tls: readTlsFiles(mqtt),
-        topics: mqtt.topics,
-        qos: mqtt.qos === 0 ? 0 : 1,
-        sessionExpirySeconds: SESSION_EXPIRY_SECONDS,
-        deadlineMs: deadline,
-      }),
+    inspect: () => inspectBroker({ ...address, ...wanted }),
+    tryQueue: context.flags['try-queue'] ? (protocolVersion) => probeQueue(address, protocolVersion) : null,
   });
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BrokerFacts } from '../../../src/doctor/doctor-ports.ts';
 import { exitCodeFor, type Finding, fail, ok, spanText, warn } from '../../../src/doctor/finding.ts';
-import { judgeBroker } from '../../../src/doctor/judge-broker.ts';
+import { judgeBroker, judgeQueue } from '../../../src/doctor/judge-broker.ts';
 import { judgeClock } from '../../../src/doctor/judge-clock.ts';
 import { judgeDuplicates } from '../../../src/doctor/judge-duplicates.ts';
 import { judgeSchemas } from '../../../src/doctor/judge-schemas.ts';
@@ -192,6 +192,13 @@ describe('the MQTT broker', () => {
     const subscriptions = new Map([[shared, null]]);
     expect(said(judge({ subscriptions, isSharedAvailable: false }, [shared]))[1]).toMatch(/^fail has no shared subscriptions/);
     expect(said(judge({ subscriptions }, [shared]))[1]).toMatch(/^ok .*was not subscribed to/);
+  });
+
+  it('that could not be tried is a warning', () => {
+    expect(judgeQueue({ published: 0, kept: 0, refusal: 'Not authorized' })).toMatchObject({
+      state: 'warn',
+      what: expect.stringContaining('Not authorized'),
+    });
   });
 
   it('is not trusted with what cannot be seen, and mosquitto’s settings are named', () => {
