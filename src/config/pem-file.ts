@@ -23,6 +23,8 @@ export interface TlsMaterial {
 }
 
 const FILE_BYTES_MAX = 1024 ** 2;
+/** The newer form and the traditional one. */
+const ENCRYPTED = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
 
 /** Why a file does not serve, for an error message; null when it does. */
 export function pemFileProblem(path: string, block: PemBlock): string | null {
@@ -34,12 +36,8 @@ export function pemFileProblem(path: string, block: PemBlock): string | null {
   }
   if (text.trim() === '') return 'it is empty';
   if (text.length > FILE_BYTES_MAX) return `it is larger than ${FILE_BYTES_MAX} bytes`;
-  if (!new RegExp(`-----BEGIN (?:[A-Z0-9]+ )?${block}-----`).test(text)) {
-    return /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)
-      ? 'its key has a passphrase'
-      : `it has no line -----BEGIN ${block}-----`;
-  }
-  if (/^Proc-Type: 4,ENCRYPTED/m.test(text)) return 'its key has a passphrase';
+  if (block === 'PRIVATE KEY' && ENCRYPTED.test(text)) return 'its key has a passphrase';
+  if (!new RegExp(`-----BEGIN (?:[A-Z0-9]+ )?${block}-----`).test(text)) return `it has no line -----BEGIN ${block}-----`;
   return null;
 }
 

@@ -79,6 +79,11 @@ export function findChromium() {
   return ['chromium', 'chromium-browser', 'google-chrome'].map((name) => findProgram(name)).find((path) => path !== null) ?? null;
 }
 
+/** It makes the certificates of the tests. */
+export function findOpenssl() {
+  return findProgram('openssl');
+}
+
 function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);

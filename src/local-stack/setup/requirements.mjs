@@ -40,8 +40,16 @@ const DEBIAN_NAMES = {
   mosquitto: 'mosquitto',
   postgresql: 'postgresql-15',
   chromium: 'chromium',
+  openssl: 'openssl',
 };
-const BREW_NAMES = { java: 'openjdk@17', maven: 'maven', mosquitto: 'mosquitto', postgresql: 'postgresql@15', chromium: '--cask chromium' };
+const BREW_NAMES = {
+  java: 'openjdk@17',
+  maven: 'maven',
+  mosquitto: 'mosquitto',
+  postgresql: 'postgresql@15',
+  chromium: '--cask chromium',
+  openssl: 'openssl',
+};
 
 /** The one command that installs these packages on this machine. */
 export function installCommand(...packages) {

@@ -1,10 +1,10 @@
-import { findChromium, findMosquitto, findPostgresFolder } from './installed-parts.mjs';
+import { findChromium, findMosquitto, findOpenssl, findPostgresFolder } from './installed-parts.mjs';
 import { debianNames, installCommand, isDebian } from './requirements.mjs';
 import { MissingPart, runProgram } from './run-program.mjs';
 
-const FINDERS = { mosquitto: findMosquitto, postgresql: findPostgresFolder, chromium: findChromium };
+const FINDERS = { mosquitto: findMosquitto, postgresql: findPostgresFolder, chromium: findChromium, openssl: findOpenssl };
 
-/** Programs that only the tests need: a real MQTT broker, a real database, a real browser. */
+/** Programs that only the tests need: a real MQTT broker, a real database, a real browser, certificates. */
 export function missingSystemPackages() {
   return Object.keys(FINDERS).filter((name) => FINDERS[name]() === null);
 }
