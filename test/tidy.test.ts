@@ -110,6 +110,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   calls: ['core', 'errors.ts', 'ops'],
   dashboard: ['core', 'errors.ts', 'ops'],
   doctor: ['core', 'errors.ts', 'ops'],
+  notices: ['core', 'errors.ts', 'ops'],
   'local-stack': ['core', 'errors.ts', 'ops'],
   'errors.ts': [],
 };

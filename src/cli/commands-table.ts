@@ -46,6 +46,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/sink.ts')).sink,
   },
   {
+    name: 'notices',
+    summary: 'Publish alerts to MQTT, retained while they fire',
+    section: 'Run',
+    load: async () => (await import('./commands/notices.ts')).notices,
+  },
+  {
     name: 'dashboard',
     summary: 'Serve the page: devices, alerts, ledger',
     section: 'Run',

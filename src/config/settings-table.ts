@@ -281,6 +281,16 @@ export const SETTINGS = {
       max: 3000,
       help: 'The built-in rule resolves when the temperature is this far below the threshold.',
     }),
+    toMqtt: booleanSetting('ALERTS_TO_MQTT', {
+      default: 'true',
+      help: 'Whether `ingot up` publishes alerts to the MQTT broker too. As a process of its own this is `ingot notices`.',
+    }),
+    mqttPrefix: textSetting('ALERTS_MQTT_PREFIX', {
+      default: 'alerts/',
+      pattern: /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/$/,
+      allowed: 'levels of an MQTT topic, each ended by /',
+      help: 'Before the device and the rule in the MQTT topic of an alert. What is retained below it is taken away when no such alert fires.',
+    }),
   },
   sql: {
     databaseUrl: secretSetting('DATABASE_URL', {

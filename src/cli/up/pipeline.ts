@@ -3,6 +3,7 @@ import { sinkLedger } from '../../ops/sink-events.ts';
 import { type AggregatorRole, startAggregatorRole } from '../roles/aggregator-role.ts';
 import { type BridgeRole, startBridgeRole } from '../roles/bridge-role.ts';
 import { startDashboardRole } from '../roles/dashboard-role.ts';
+import { startNoticesRole } from '../roles/notices-role.ts';
 import { startSinkRole } from '../roles/sink-role.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import type { StartProgress } from './start-progress.ts';
@@ -37,16 +38,17 @@ export async function startPipeline(surroundings: RoleSurroundings, { withPage, 
     start('bridge', startBridgeRole(surroundings)),
     start('aggregator', startAggregatorRole(surroundings, { acceptLoss: false })),
     start('SQL sink', startSinkRole(surroundings, { acceptLoss: false })),
+    surroundings.config.alerts.toMqtt ? start('alert notices', startNoticesRole(surroundings)) : null,
     withPage ? start('page', startDashboardRole(surroundings, { ledger })) : null,
   ] as const;
   await allOrNone(starting.filter((role) => role !== null));
-  const [bridge, aggregator, sink, page] = await Promise.all(starting);
+  const [bridge, aggregator, sink, notices, page] = await Promise.all(starting);
   bridgeEvents = bridge.events;
   const parts = { aggregator, bridge, startedAtMs };
   let partitionSums: PartitionSums = { devices: 0, openWindows: 0, alertsFiring: 0, lagRecords: 0 };
   return {
     // In the order of the flow: the entrance first, the page last.
-    drainSteps: [bridge, aggregator, sink, ...(page === null ? [] : [page])].flatMap((role) => role.drainSteps),
+    drainSteps: [bridge, aggregator, sink, notices, page].flatMap((role) => role?.drainSteps ?? []),
     ended: Promise.race([bridge.ended, aggregator.ended, sink.ended]),
     routes: page?.routes ?? [],
     snapshot: () => {

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { readTlsFiles } from '../../config/pem-file.ts';
+import { topicNames } from '../../kafka/topics.ts';
+import { noticeBroker } from '../../mqtt/notice-broker.ts';
+import { AlertNotices } from '../../notices/alert-notices.ts';
+import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
+import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
+import type { RoleSurroundings, RunningRole } from '../run-role.ts';
+import { connectLog, requireTopics } from './connect-log.ts';
+import { registryAddress } from './connect-registry.ts';
+
+// Constructs the alert notices of this process from the configuration.
+
+const LONG_POLL_MS = 250;
+const BYTES_PER_PARTITION = 256 * 1024;
+
+/** Starts to publish alerts. Rejects with what keeps it from starting; then nothing of it is left running. */
+export async function startNoticesRole({ config, instance, health }: RoleSurroundings): Promise<RunningRole> {
+  const { mqtt, kafka, alerts } = config;
+  const broker = health.dependency('mqtt_alerts');
+  const codecs = await openSchemaCodecs({
+    registry: { ...registryAddress(config), autoRegister: false },
+    topicPrefix: kafka.topicPrefix,
+    storeFile: join(config.instance.dataFolder, 'schemas-notices.json'),
+    unknownPatienceMs: config.registry.unknownPatienceMs,
+  });
+  const log = connectLog(config, `${kafka.clientId}-notices-${instance.id}`);
+  const admin = log.admin();
+  try {
+    await requireTopics(admin, kafka.topicPrefix);
+    health.dependency('kafka').up();
+    const notices = new AlertNotices({
+      prefix: alerts.mqttPrefix,
+      broker: noticeBroker({
+        url: mqtt.url,
+        username: mqtt.username ?? undefined,
+        password: mqtt.password ?? undefined,
+        tls: readTlsFiles(mqtt),
+        clientId: `${mqtt.clientId}-notices-${instance.id}`,
+      }),
+      topic: topicNames(kafka.topicPrefix).alerts,
+      loop: log.fetchLoop({ name: 'notices', maxWaitMs: LONG_POLL_MS, maxBytesPerPartition: BYTES_PER_PARTITION, isolation: 'committed' }),
+      admin,
+      decoder: codecs.openDecoder(ALERT_SCHEMA),
+      onBroker: (error) => (error === null ? broker.up() : broker.down(error.message)),
+    });
+    await notices.start();
+    return {
+      ended: new Promise(() => undefined),
+      drainSteps: [
+        { name: 'alert notices', stop: (remainingMs) => notices.stop(remainingMs) },
+        { name: 'alert notices log', stop: () => log.close() },
+      ],
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}

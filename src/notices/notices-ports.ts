@@ -1,0 +1,38 @@
+import type { Alert } from '../core/alert-record.ts';
+
+// What the alert notices ask of the outside: a broker that keeps retained messages, and a decoder of alerts.
+
+export interface NoticeBroker {
+  /** One try. IngotErrors `MQTT_UNREACHABLE`, `MQTT_REFUSED`. */
+  connect(): Promise<NoticeConnection>;
+}
+
+/** A connection that is not repaired: once lost it is of no use, and everything that waits on it rejects. */
+export interface NoticeConnection {
+  /** Resolves when the connection has ended, by whomever. */
+  readonly ended: Promise<void>;
+  /** The retained messages of the filter, by topic; those that come within a moment after the last one. */
+  retained(filter: string): Promise<ReadonlyMap<string, Buffer>>;
+  /** QoS 1; resolves when the broker has acknowledged. An empty payload with `retain` takes the retained message away. */
+  publish(topic: string, payload: string, options: { retain: boolean }): Promise<void>;
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** Alerts out of the wire format; the words are those of the aggregator's decoders. */
+export interface AlertDecoder {
+  decode(
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ):
+    | { readonly kind: 'value'; readonly value: Alert }
+    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
+    | { readonly kind: 'undecodable' };
+  load(schemaId: number): Promise<void>;
+}
+
+/** Where a transition stands in the alerts topic. */
+export interface AlertPlace {
+  readonly partition: number;
+  readonly offset: number;
+}
