@@ -15,16 +15,18 @@ interface EncodedElement {
 type MapCallback = (message: { key: null; value: null; timestamp: number }, index: number) => unknown;
 
 /** The records of one partition, posing as its list of messages. */
-class PreEncodedPartition {
+export class PreEncodedPartition {
   readonly length: number;
+  readonly bytes: Buffer;
+  readonly timestampMs: number;
   readonly #element: EncodedElement;
-  readonly #timestampMs: number;
 
   constructor(batch: EncodedRecords) {
     const { records } = batch;
     this.length = batch.count;
     this.#element = { buf: records, buffer: records, size: () => records.length };
-    this.#timestampMs = batch.baseTimestampMs;
+    this.bytes = records;
+    this.timestampMs = batch.baseTimestampMs;
   }
 
   /**
@@ -32,12 +34,16 @@ class PreEncodedPartition {
    * the right length, of which it writes the length and then the one element that is there. Holds no state, so retries are alike.
    */
   map(callback: MapCallback): unknown[] {
-    const mapped = callback({ key: null, value: null, timestamp: this.#timestampMs }, 0);
+    const mapped = callback({ key: null, value: null, timestamp: this.timestampMs }, 0);
     if (typeof mapped === 'number') return [mapped];
     const records = new Array<unknown>(this.length);
     records[0] = this.#element;
     return records;
   }
+}
+
+export function isPreEncoded(messages: unknown): messages is PreEncodedPartition {
+  return messages instanceof PreEncodedPartition;
 }
 
 /** The records of one topic, posing as its list of messages. Each partition at most once. */

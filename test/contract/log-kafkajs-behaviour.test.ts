@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { partitionForKey } from '../../src/core/murmur2.ts';
 import { createProducerOn, openCluster } from '../../src/kafka/kafkajs-internals.ts';
 import { asTopicMessages } from '../../src/kafka/pre-encoded-messages.ts';
+import { encodeProduceBody, isEncodable, type ProduceCall } from '../../src/kafka/produce-request.ts';
 import { encoded, type TextRecord } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
 
@@ -60,6 +61,44 @@ describe('pre-encoded records', () => {
     const expected = await encodeRequest(library);
     expect(await encodeRequest(grouped[0])).toEqual(expected);
     expect(await encodeRequest(grouped[0])).toEqual(expected);
+  });
+
+  it('make the same request when we encode it, with and without a transaction', async () => {
+    const lists = [records, records.slice(3, 4), records.slice(1)];
+    const preEncoded = lists.map((list, partition) => encoded({ topic: 'tøpic', partition }, list));
+    const [{ messages }] = asTopicMessages(preEncoded) as unknown as [{ messages: { reduce: () => Record<number, unknown> } }];
+    const grouped = messages.reduce();
+    for (const transactionalId of ['id', null]) {
+      const call = (list: (partition: number) => unknown): ProduceCall => ({
+        acks: -1,
+        timeout: 30_000,
+        transactionalId,
+        producerId: '4294967299',
+        producerEpoch: 3,
+        topicData: [
+          { topic: 'tøpic', partitions: [0, 1, 2].map((partition) => ({ partition, firstSequence: 5, messages: list(partition) })) },
+          { topic: 'other', partitions: [{ partition: 9, firstSequence: 2 ** 31 - 1, messages: list(1) }] },
+        ],
+      });
+      const byLibrary = await produceRequestV7(call((partition) => grouped[partition])).encode();
+      expect(isEncodable(call((partition) => grouped[partition]))).toBe(true);
+      expect(encodeProduceBody(call((partition) => grouped[partition]))).toEqual(Buffer.from(byLibrary.buffer));
+    }
+  });
+
+  it('are encoded by the library when they are compressed or plain messages', () => {
+    const [{ messages }] = asTopicMessages([encoded({ topic: 'a', partition: 0 }, ['x'])]) as unknown as [
+      { messages: { reduce: () => unknown[] } },
+    ];
+    const call = {
+      producerId: '1',
+      topicData: [{ topic: 'a', partitions: [{ partition: 0, firstSequence: 0, messages: messages.reduce()[0] }] }],
+    };
+    expect(isEncodable(call)).toBe(true);
+    expect(isEncodable({ ...call, compression: 1 })).toBe(false);
+    expect(isEncodable({ ...call, topicData: [{ topic: 'a', partitions: [{ partition: 0, firstSequence: 0, messages: library }] }] })).toBe(
+      false,
+    );
   });
 
   it('have the members of an array that the producer uses', () => {
