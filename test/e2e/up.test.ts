@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import { TOPIC_ROLES } from '../../src/kafka/topics.ts';
 import { isAlive } from '../../src/local-stack/stack-file.ts';
+import { OUR_SCHEMAS } from '../../src/registry/our-schemas.ts';
 import { openEmbeddedDatabase } from '../../src/sql/embedded.ts';
 import { foldVerdict } from '../support/fold-verdict.ts';
 import { jsonLines } from '../support/ingot-process.ts';
@@ -91,7 +92,7 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
       ['alerts tail --limit 2', [{ ruleId: 'high-temperature' }, { ruleId: 'high-temperature' }]],
       ['readings tail --limit 3', Array(3).fill({ temperature: expect.any(Number) })],
       ['aggregates tail --limit 2', Array(2).fill({ windowStart: expect.any(Number), count: expect.any(Number) })],
-      ['schemas list', Array(3).fill({ standing: 'up to date' })],
+      ['schemas list', Array(OUR_SCHEMAS.length).fill({ standing: 'up to date' })],
       ['topics list', Array(TOPIC_ROLES.length).fill({ state: 'ok', partitions: PARTITIONS })],
       ['lag', Array(3).fill({ lag: expect.any(Number) })],
     ])('%s', async (line, rows) => {
