@@ -116,7 +116,7 @@ export const SETTINGS = {
     compression: choiceSetting('KAFKA_COMPRESSION', {
       default: 'none',
       choices: ['none', 'gzip', 'snappy', 'zstd'],
-      help: 'Compression of what is produced. A topic with compression.type=uncompressed is stored unpacked all the same.',
+      help: 'Compression of what is produced. Topics that `ingot topics create` makes with it are stored compressed; others as their compression.type says.',
     }),
     partitions: integerSetting('KAFKA_PARTITIONS', {
       default: '12',

@@ -33,7 +33,7 @@ const deletedAfter = (days: number) => ({ 'cleanup.policy': 'delete', 'retention
 // with an old clock (or an import of old series) caused, and makes `--since` mean the time of writing.
 const EVERYWHERE = {
   'message.timestamp.type': 'LogAppendTime',
-  // With this the broker unpacks what a foreign producer has packed. Readers of compressed batches spend more; nothing else would change.
+  // With this the broker unpacks what a foreign producer has packed, and no reader has to. Where we compress ourselves it is `producer`.
   'compression.type': 'uncompressed',
 };
 
@@ -128,6 +128,14 @@ export const TOPIC_ROLES = Object.keys(TOPICS) as readonly TopicRole[];
 
 export type TopicNames = Readonly<Record<TopicRole, string>>;
 
+/** What `topics create` sets for good reasons, while everything works with any other value. */
+const OPERATORS_CHOICE: ReadonlySet<string> = new Set(['compression.type']);
+
+/** Whether a setting of a topic is as the table has it, or may be as it is. */
+export function isAsWanted(name: string, actual: string, expected: string): boolean {
+  return actual === expected || OPERATORS_CHOICE.has(name);
+}
+
 /** Full names by role; `prefix` is KAFKA_TOPIC_PREFIX, `telemetry.` by default. */
 export function topicNames(prefix: string): TopicNames {
   return Object.fromEntries(TOPIC_ROLES.map((role) => [role, prefix + TOPICS[role].suffix])) as unknown as TopicNames;
@@ -138,17 +146,20 @@ export interface TopicSizes {
   readonly partitions: number;
   /** -1 is the cluster's own default. */
   readonly replication: number;
+  /** Whether our own lanes compress: then what they send is stored as it comes. */
+  readonly isCompressed?: boolean;
 }
 
 /** What `ingot topics create` makes, in the order of the table. */
-export function topicSpecs({ prefix, partitions, replication }: TopicSizes): TopicSpec[] {
+export function topicSpecs({ prefix, partitions, replication, isCompressed = false }: TopicSizes): TopicSpec[] {
   // With three copies one may be away, and acks=all still means two.
   const durability: Readonly<Record<string, string>> = replication >= 3 ? { 'min.insync.replicas': '2' } : {};
+  const storage: Readonly<Record<string, string>> = isCompressed ? { 'compression.type': 'producer' } : {};
   return TOPIC_ROLES.map((role) => ({
     name: prefix + TOPICS[role].suffix,
     partitions,
     replicationFactor: replication,
-    configs: { ...TOPICS[role].configs, ...durability },
+    configs: { ...TOPICS[role].configs, ...durability, ...storage },
   }));
 }
 
@@ -182,7 +193,7 @@ export function compareTopics(prefix: string, described: readonly TopicDescripti
 function compareConfigs(row: TopicRow, found: TopicDescription): TopicFinding[] {
   return Object.entries(row.configs).flatMap(([name, expected]) => {
     const actual = found.configs.get(name);
-    if (actual === undefined || actual === expected) return [];
+    if (actual === undefined || isAsWanted(name, actual, expected)) return [];
     const kind = row.required.includes(name) ? 'wrong' : 'different';
     return [
       { topic: found.name, kind, what: `${name} is ${actual}, ${kind === 'wrong' ? 'must be' : 'the table says'} ${expected}` } as const,

@@ -10,8 +10,10 @@ import {
   readInt64,
 } from '../../src/core/batch-layout.ts';
 import type { CompressionName } from '../../src/kafka/compression.ts';
+import { decodeFetchResponse } from '../../src/kafka/fetch-response.ts';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
-import type { LogClient } from '../../src/kafka/log-port.ts';
+import { openCluster, sendFetch } from '../../src/kafka/kafkajs-internals.ts';
+import type { LogClient, TopicPartition } from '../../src/kafka/log-port.ts';
 import { consumeWithJava } from '../support/java-consumer.ts';
 import { encoded, type TextRecord } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
@@ -63,21 +65,38 @@ beforeAll(async () => {
   }
 });
 
+/** Batches as they lie in the log: the fetch loop would unpack them. */
+async function fetchRaw(at: TopicPartition, offset: number): Promise<Buffer> {
+  const handle = openCluster({ brokers: stack().kafkaBrokers, clientId: 'raw' }, { initialRetryTime: 50, maxRetryTime: 500, retries: 5 });
+  await handle.cluster.connect();
+  await handle.cluster.addMultipleTargetTopics([at.topic]);
+  const [nodeId] = Object.keys(handle.cluster.findLeaderForPartitions(at.topic, [at.partition]));
+  const partitions = [{ partition: at.partition, fetchOffset: String(offset), maxBytes: 8_388_608 }];
+  const payload = await sendFetch(await handle.cluster.findBroker({ nodeId: nodeId! }), {
+    replicaId: -1,
+    maxWaitTime: 1_000,
+    minBytes: 1,
+    maxBytes: 8_388_608,
+    isolationLevel: 0,
+    topics: [{ topic: at.topic, partitions }],
+  });
+  handle.destroy(new Error('the answer is there'));
+  return decodeFetchResponse(payload).partitions[0]!.batches;
+}
+
 describe.each(CODECS)('with %s', (codec, codecId) => {
   it('the batches in the log are of this codec, those of a transaction too', async () => {
-    const loop = logWith(codec).fetchLoop({ name: 'raw', maxWaitMs: 100, maxBytesPerPartition: 8_388_608, isolation: 'committed' });
-    const cursor = loop.open({ topic: topicOf(codec), partition: 0 }, 0);
+    const at = { topic: topicOf(codec), partition: 0 };
     const codecIds: number[] = [];
     // The fence, the committed record and a marker for each come behind the records.
     for (let offset = 0; offset < RECORDS.length + 4; ) {
-      const { batches } = await cursor.next();
-      for (let at = 0; at < batches.length; at += OFFSET_AND_LENGTH_BYTES + batches.readInt32BE(at + LENGTH_AT)) {
-        const attributes = batches.readInt16BE(at + ATTRIBUTES_AT);
+      const batches = await fetchRaw(at, offset);
+      for (let start = 0; start < batches.length; start += OFFSET_AND_LENGTH_BYTES + batches.readInt32BE(start + LENGTH_AT)) {
+        const attributes = batches.readInt16BE(start + ATTRIBUTES_AT);
         if ((attributes & CONTROL_FLAG) === 0) codecIds.push(attributes & COMPRESSION_MASK);
-        offset = readInt64(batches, at) + batches.readInt32BE(at + LAST_OFFSET_DELTA_AT) + 1;
+        offset = readInt64(batches, start) + batches.readInt32BE(start + LAST_OFFSET_DELTA_AT) + 1;
       }
     }
-    await loop.close();
     expect(codecIds).toEqual([codecId, codecId, codecId]);
   });
 });

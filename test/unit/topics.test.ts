@@ -30,6 +30,14 @@ test('missing, wrong and different topics are told apart', () => {
   ]);
 });
 
+test('compressed lanes get topics that store what they send, and any compression is as wanted', () => {
+  const compressed = topicSpecs({ prefix: 'telemetry.', partitions: 4, replication: 1, isCompressed: true });
+  expect(new Set(compressed.map(({ configs }) => configs['compression.type']))).toEqual(new Set(['producer']));
+  expect(new Set(specs.map(({ configs }) => configs['compression.type']))).toEqual(new Set(['uncompressed']));
+  const described = compressed.map((spec) => ({ ...spec, configs: new Map(Object.entries(spec.configs)) }));
+  expect(compareTopics('telemetry.', described)).toEqual([]);
+});
+
 test('three copies need two of them', () => {
   expect(topicSpecs({ prefix: '', partitions: 1, replication: 3 })[0]!.configs['min.insync.replicas']).toBe('2');
   expect(specs[0]!.configs['min.insync.replicas']).toBeUndefined();

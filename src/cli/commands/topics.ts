@@ -1,6 +1,15 @@
 import { IngotError } from '../../errors.ts';
 import type { LogAdmin, TopicDescription } from '../../kafka/log-port.ts';
-import { compareTopics, TOPIC_ROLES, TOPICS, type TopicFinding, type TopicRole, topicNames, topicSpecs } from '../../kafka/topics.ts';
+import {
+  compareTopics,
+  isAsWanted,
+  TOPIC_ROLES,
+  TOPICS,
+  type TopicFinding,
+  type TopicRole,
+  topicNames,
+  topicSpecs,
+} from '../../kafka/topics.ts';
 import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, type OutputFormat, printRows } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
@@ -135,7 +144,7 @@ function configRows({ role, name, found, findings }: TopicState): ConfigRow[] {
   };
   const rows = Object.entries(configs).map(([setting, expected]): ConfigRow => {
     const actual = found.configs.get(setting) ?? null;
-    const state = actual === null || actual === expected ? 'ok' : required.includes(setting) ? 'wrong' : 'different';
+    const state = actual === null || isAsWanted(setting, actual, expected) ? 'ok' : required.includes(setting) ? 'wrong' : 'different';
     return { topic: name, name: setting, actual, expected, state };
   });
   return [partitions, ...rows];
@@ -149,13 +158,13 @@ export const topicsCreate = defineCommand({
     { line: 'ingot topics create', shows: '12 partitions, replicas as the cluster decides' },
     { line: 'ingot topics create --partitions 48 --replication 3', shows: 'for a larger fleet' },
   ],
-  settings: [...SETTINGS, 'KAFKA_PARTITIONS', 'KAFKA_REPLICATION'],
+  settings: [...SETTINGS, 'KAFKA_PARTITIONS', 'KAFKA_REPLICATION', 'KAFKA_COMPRESSION'],
   configDefaults: QUIET_LOG,
   run: (context) =>
     withAdmin(context, async (admin) => {
-      const { topicPrefix: prefix, replication } = context.config().kafka;
+      const { topicPrefix: prefix, replication, compression } = context.config().kafka;
       const partitions = partitionsToUse(context, await readTopics(admin, prefix));
-      const created = await admin.createTopics(topicSpecs({ prefix, partitions, replication }));
+      const created = await admin.createTopics(topicSpecs({ prefix, partitions, replication, isCompressed: compression !== 'none' }));
       const topics = await readTopics(admin, prefix);
       await printTopics(context, topics);
       context.stderr.write(`${created.length} created, ${topics.length - created.length} were there already.\n`);

@@ -99,8 +99,8 @@ export class UpStack {
     progress.begin(what);
     const log = connectLog({ ...config, kafka: { ...config.kafka, brokers } }, `${config.kafka.clientId}-up`);
     try {
-      const { topicPrefix: prefix, partitions, replication } = config.kafka;
-      await log.admin().createTopics(topicSpecs({ prefix, partitions, replication }));
+      const { topicPrefix: prefix, partitions, replication, compression } = config.kafka;
+      await log.admin().createTopics(topicSpecs({ prefix, partitions, replication, isCompressed: compression !== 'none' }));
     } finally {
       await log.close();
       progress.done(what);
