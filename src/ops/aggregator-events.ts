@@ -89,11 +89,21 @@ export interface AggregatorLedger {
   readonly windowsEmitted: number;
   readonly alertsRaised: number;
   readonly alertsEnded: number;
+  /** All of them, escalations too. */
+  readonly alertTransitions: number;
   /** From the arrival at the bridge to the commit, for the oldest reading of each of the last transactions; null before the first. */
   readonly latencyMs: { readonly p50: number; readonly p99: number } | null;
 }
 
-const ledger = { consumed: 0, outcomes: {} as Record<string, number>, late: 0, windowsEmitted: 0, alertsRaised: 0, alertsEnded: 0 };
+const ledger = {
+  consumed: 0,
+  outcomes: {} as Record<string, number>,
+  late: 0,
+  windowsEmitted: 0,
+  alertsRaised: 0,
+  alertsEnded: 0,
+  alertTransitions: 0,
+};
 
 const LATENCY_SAMPLES = 2_000;
 const latencies = new RecentSamples(LATENCY_SAMPLES);
@@ -132,7 +142,8 @@ export function transactionCommitted(of: { durationMs: number; output: FoldOutpu
 function alertWritten(alert: Alert): void {
   transitions.inc({ rule: alert.ruleId, severity: alert.severity, transition: alert.transition });
   if (alert.transition === 'RAISED') ledger.alertsRaised += 1;
-  else ledger.alertsEnded += 1;
+  if (alert.transition === 'RESOLVED' || alert.transition === 'EXPIRED') ledger.alertsEnded += 1;
+  ledger.alertTransitions += 1;
   logger().debug({ deviceId: alert.deviceId, rule: alert.ruleId, transition: alert.transition }, alert.summary);
 }
 

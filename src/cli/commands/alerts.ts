@@ -3,16 +3,22 @@ import { defineCommand, QUIET_LOG } from '../command.ts';
 import { shownNumber, shownTime, TAIL_SETTINGS, tailFlags, tailTopic } from '../tail/tail-command.ts';
 import type { TextStyle } from '../terminal-text.ts';
 
-const TRANSITION_STYLES: Readonly<Record<string, TextStyle>> = { RAISED: 'red', RESOLVED: 'green', EXPIRED: 'yellow' };
+const TRANSITION_STYLES: Readonly<Record<string, TextStyle>> = {
+  RAISED: 'red',
+  ESCALATED: 'red',
+  DEESCALATED: 'yellow',
+  RESOLVED: 'green',
+  EXPIRED: 'yellow',
+};
 
 export const alertsTail = defineCommand({
   description:
-    'Subscribes to the alert topic: one row per transition (raised, resolved, expired), exactly once. Shows the last hour first, then goes on until Ctrl-C.',
+    'Subscribes to the alert topic: one row per transition (raised, escalated, deescalated, resolved, expired), exactly once. Shows the last hour first, then goes on until Ctrl-C.',
   flags: {
     ...tailFlags('1h'),
     severity: { kind: 'choice', choices: ['INFO', 'WARNING', 'CRITICAL'], help: 'Only this severity.' },
-    state: { kind: 'choice', choices: ['FIRING', 'RESOLVED'], help: 'Only transitions into this state.' },
-    rule: { kind: 'string', placeholder: 'ID', help: 'Only this rule.' },
+    state: { kind: 'choice', choices: ['FIRING', 'STALE', 'RESOLVED'], help: 'Only transitions into this state.' },
+    rule: { kind: 'string', placeholder: 'ID', help: 'Only this rule; the silence that it watches is RULE:stale.' },
   },
   examples: [
     { line: 'ingot alerts tail', shows: 'the last hour, then what comes' },

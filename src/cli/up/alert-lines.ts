@@ -32,7 +32,13 @@ export async function followAlerts(config: Config, options: FollowAlertsOptions)
   }
 }
 
-const TRANSITION_STYLES: Partial<Record<string, TextStyle>> = { RAISED: 'red', RESOLVED: 'green', EXPIRED: 'yellow' };
+const TRANSITION_STYLES: Partial<Record<string, TextStyle>> = {
+  RAISED: 'red',
+  ESCALATED: 'red',
+  DEESCALATED: 'yellow',
+  RESOLVED: 'green',
+  EXPIRED: 'yellow',
+};
 
 /** One line. A device may choose its name: what could move the cursor is escaped. */
 export function alertLine(alert: Alert, useColor: boolean): string {

@@ -111,6 +111,6 @@ function isQuiet({ aggregator, bridge }: PipelineParts): boolean {
     partitions.length > 0 &&
     partitions.every((status) => status !== null && status.lagRecords === 0 && status.openParts === 0) &&
     rows.aggregatesWritten + rows.rejected >= ledger.windowsEmitted &&
-    rows.transitionsWritten + rows.rejected >= ledger.alertsRaised + ledger.alertsEnded
+    rows.transitionsWritten + rows.rejected >= ledger.alertTransitions
   );
 }

@@ -25,7 +25,8 @@ function nothingFires() {
 }
 
 function card(alert, { nowMs, lastValue, onOpen }) {
-  const { alertId, severity, deviceId, metric, unit, value, threshold, raisedAt, ruleId, summary } = alert;
+  const { alertId, severity, deviceId, metric, unit, value, threshold, raisedAt, ruleId, summary, state } = alert;
+  const isSilent = state === 'STALE';
   const last = lastValue(deviceId, metric) ?? value;
   const raisedWith = value === null ? '' : ` at ${quantity(value, unit)}`;
   return el(
@@ -33,13 +34,13 @@ function card(alert, { nowMs, lastValue, onOpen }) {
     { class: 'card alert', 'data-severity': severity, title: summary },
     el('span', { class: 'chip' }, severity),
     el('button', { class: 'link', 'data-focus': alertId, on: { click: () => onOpen(deviceId) } }, deviceId),
-    el('span', { class: 'value' }, last === null ? metric : `${metric} ${quantity(last, unit)}`),
+    el('span', { class: 'value' }, isSilent ? 'silent' : last === null ? metric : `${metric} ${quantity(last, unit)}`),
     el(
       'span',
       { class: 'note' },
       'raised ',
       el('time', { datetime: iso(raisedAt), title: iso(raisedAt) }, time(raisedAt, nowMs)),
-      `${raisedWith}, threshold ${quantity(threshold, unit)} (${ruleId})`,
+      isSilent ? ` (${ruleId})` : `${raisedWith}, threshold ${quantity(threshold, unit)} (${ruleId})`,
     ),
   );
 }

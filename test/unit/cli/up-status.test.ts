@@ -12,6 +12,7 @@ const snapshot: PipelineSnapshot = {
     windowsEmitted: 480,
     alertsRaised: 6,
     alertsEnded: 4,
+    alertTransitions: 0,
     latencyMs: { p50: 41.6, p99: 180.2 },
   },
   openWindows: 25,
