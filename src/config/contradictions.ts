@@ -1,3 +1,4 @@
+import { telemetryScope } from '../core/telemetry-filter.ts';
 import { type PemBlock, pemFileProblem, tlsFilesProblems } from './pem-file.ts';
 import type { Config } from './settings-table.ts';
 
@@ -6,7 +7,7 @@ import type { Config } from './settings-table.ts';
 /** One sentence each: what does not go together, and what would. */
 export function contradictions(config: Config): readonly string[] {
   const { kafka, mqtt, bridge } = config;
-  const found: string[] = [...saslProblems(config), ...tlsProblems(config), ...databaseProblems(config)];
+  const found: string[] = [...topicProblems(config), ...saslProblems(config), ...tlsProblems(config), ...databaseProblems(config)];
   if (kafka.replication === 0) found.push('KAFKA_REPLICATION: given "0"; allowed is -1 or a number from 1.');
   if (mqtt.password !== null && mqtt.username === null) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
   if (bridge.inflightBytesMax < bridge.maxPayloadBytes) {
@@ -15,6 +16,19 @@ export function contradictions(config: Config): readonly string[] {
     );
   }
   return found;
+}
+
+/** Filters with which every single message would become a dead letter, and nothing would look wrong. */
+function topicProblems({ mqtt }: Config): readonly string[] {
+  const malformed = mqtt.topics.filter((filter) => telemetryScope(filter) === 'malformed');
+  if (malformed.length > 0) {
+    return malformed.map((filter) => `MQTT_TOPICS: "${filter}" is no MQTT topic filter: + and # stand for whole levels, # for the last.`);
+  }
+  if (mqtt.topics.some((filter) => telemetryScope(filter) !== 'never')) return [];
+  const given = mqtt.topics.map((filter) => `"${filter}"`).join(', ');
+  return [
+    `MQTT_TOPICS: ${given} takes no topic of a device; devices publish to devices/<id>/telemetry, so allowed is for example devices/+/telemetry.`,
+  ];
 }
 
 function saslProblems({ kafka }: Config): readonly string[] {
@@ -64,10 +78,24 @@ function databaseProblems({ sql }: Config): readonly string[] {
   });
 }
 
+/** Warnings: what works, and is hardly meant. */
+export function doubtfulSettings(config: Config): readonly string[] {
+  return [...doubtfulFilters(config), ...unprotectedSecrets(config)];
+}
+
+function doubtfulFilters({ mqtt }: Config): readonly string[] {
+  const dead = 'their messages become dead letters.';
+  return mqtt.topics.flatMap((filter) => {
+    const scope = telemetryScope(filter);
+    if (scope === 'wider') return [`MQTT_TOPICS: "${filter}" takes other topics than devices/<id>/telemetry too; ${dead}`];
+    return scope === 'never' ? [`MQTT_TOPICS: "${filter}" takes only other topics than devices/<id>/telemetry; ${dead}`] : [];
+  });
+}
+
 const THIS_MACHINE = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/;
 
-/** Warnings: passwords that anybody on the way could read. */
-export function unprotectedSecrets({ mqtt, kafka, registry }: Config): readonly string[] {
+/** Passwords that anybody on the way could read. */
+function unprotectedSecrets({ mqtt, kafka, registry }: Config): readonly string[] {
   const warnings: string[] = [];
   const isFar = (url: string) => !THIS_MACHINE.test(new URL(url).hostname);
   if ((mqtt.password !== null || new URL(mqtt.url).password !== '') && /^(mqtt|ws):/.test(mqtt.url) && isFar(mqtt.url)) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { IngotError } from '../errors.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
-import { contradictions, unprotectedSecrets } from './contradictions.ts';
+import { contradictions, doubtfulSettings } from './contradictions.ts';
 import { nearestName } from './nearest-name.ts';
 import type { Setting } from './setting.ts';
 import { ALL_SETTINGS, type Config } from './settings-table.ts';
@@ -81,7 +81,7 @@ function resolveAll(sources: ConfigSources, file: ConfigFile | null, addresses: 
   }
   const config = groups as unknown as Config;
   if (problems.length === 0) problems.push(...contradictions(config));
-  const warnings = [...misspeltVariables(sources.environment ?? {}), ...(problems.length === 0 ? unprotectedSecrets(config) : [])];
+  const warnings = [...misspeltVariables(sources.environment ?? {}), ...(problems.length === 0 ? doubtfulSettings(config) : [])];
   return { config: problems.length === 0 ? config : null, settings, problems, warnings };
 }
 

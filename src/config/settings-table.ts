@@ -45,7 +45,7 @@ export const SETTINGS = {
       default: 'devices/+/telemetry',
       item: /^[^\p{Cc},]{1,1024}$/u,
       allowed: 'MQTT topic filters, separated by commas',
-      help: 'Topic filters to subscribe to. The level after `devices/` is the device id.',
+      help: 'Topic filters to subscribe to, of the form `devices/<id>/telemetry`: the level after `devices/` is the device id.',
     }),
     qos: integerSetting('MQTT_QOS', {
       default: '1',

@@ -32,7 +32,7 @@ describe('defaults', () => {
       pastLimitMs: 604_800_000,
       settingsVersion: 0,
     });
-    expect(config.alerts).toEqual({ rulesFile: null, thresholdCelsius: 100, deadbandCelsius: 5 });
+    expect(config.alerts).toMatchObject({ rulesFile: null, thresholdCelsius: 100, deadbandCelsius: 5 });
     expect(config.kafka).toMatchObject({
       brokers: ['127.0.0.1:9092'],
       acks: 'all',
@@ -146,6 +146,29 @@ describe('values', () => {
     ['KAFKA_TOPIC_PREFIX', 'a/b'],
   ])('%s=%j is not allowed', (variable, text) => {
     expect(loadConfig({ environment: { [variable]: text } }).problems).toHaveLength(1);
+  });
+});
+
+describe('MQTT_TOPICS', () => {
+  test('that take no topic of a device are a problem: every message would be a dead letter', () => {
+    const { problems } = loadConfig({ environment: { MQTT_TOPICS: 'sensors/+/telemetry,x' } });
+    expect(problems).toEqual([
+      expect.stringMatching(/^MQTT_TOPICS: "sensors\/\+\/telemetry", "x" takes no topic of a device; .*devices\/\+\/telemetry/),
+    ]);
+  });
+
+  test('that are no filters are a problem', () => {
+    const { problems } = loadConfig({ environment: { MQTT_TOPICS: 'devices/+/telemetry,devices/+x' } });
+    expect(problems).toEqual([expect.stringMatching(/^MQTT_TOPICS: "devices\/\+x" is no MQTT topic filter/)]);
+  });
+
+  test('that take others too are a warning', () => {
+    const { config, warnings } = loadConfig({ environment: { MQTT_TOPICS: 'devices/#,devices/+/telemetry,x' } });
+    expect(config?.mqtt.topics).toHaveLength(3);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^MQTT_TOPICS: "devices\/#" takes other topics than .* too; .* dead letters/),
+      expect.stringMatching(/^MQTT_TOPICS: "x" takes only other topics than .* dead letters/),
+    ]);
   });
 });
 
