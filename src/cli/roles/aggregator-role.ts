@@ -27,7 +27,7 @@ const SESSION_TIMEOUT_MS = 10_000;
 const TRANSACTION_TIMEOUT_MS = 30_000;
 const INPUT_LONG_POLL_MS = 100;
 const PROFILES_LONG_POLL_MS = 500;
-const INPUT_BYTES_PER_PARTITION = 1024 * 1024;
+const INPUT_BYTES_PER_PARTITION = 512 * 1024;
 const RESTORE_BYTES_PER_PARTITION = 4 * 1024 * 1024;
 
 /** What the fold is to run with, as the configuration says it. IngotError `CONFIG_INVALID` when the rules file is not valid. */
