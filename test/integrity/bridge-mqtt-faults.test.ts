@@ -103,9 +103,7 @@ describe('the MQTT broker is started again', () => {
     const first = await scene.startReady();
     const watch = scene.watchOf(first);
     const publisher = await scene.publisher();
-    await publisher.burst(100);
-    await waitUntil(() => watch.last?.produced === 100, 'the messages before');
-    // The next batch waits at the gate, and none after it comes through.
+    // The first batch waits at the gate, and none after it comes through.
     const gate = Promise.withResolvers<Verdict>();
     let requests = 0;
     kafka.onRequest = ({ apiKey }) => {
@@ -119,22 +117,22 @@ describe('the MQTT broker is started again', () => {
     const isTaken = async (): Promise<boolean> => {
       publisher.publish({ id: 'probe', topic: `devices/${scene.devices[0]}/telemetry`, payload: '#probe#' });
       await sleep(100);
-      return watch.last!.received > 150;
+      return watch.last!.received > 50;
     };
     await waitUntil(isTaken, 'the new subscription');
     // Their packet ids are those of the messages in flight.
     await publisher.burst(60);
-    await waitUntil(() => watch.last!.received >= 211, 'the new messages');
+    await waitUntil(() => watch.last!.received >= 111, 'the new messages');
     gate.resolve('pass');
-    await waitUntil(() => watch.last!.produced === 150, 'the messages that were in flight');
+    await waitUntil(() => watch.last!.produced === 50, 'the messages that were in flight');
     await first.kill();
     kafka.onRequest = () => 'pass';
     const second = await scene.startReady();
     const verdict = await ledger.verdict(publisher);
     sayVerdict('mosquitto started again without its sessions', verdict);
     scene.expectKept(verdict, ledger);
-    expect(verdict).toMatchObject({ inKafka: 210, deadLettered: 1 });
-    expect(ledger.readingRecords).toBe(210);
+    expect(verdict).toMatchObject({ inKafka: 110, deadLettered: 1 });
+    expect(ledger.readingRecords).toBe(110);
     expect(await second.stop()).toBe(0);
   });
 });
