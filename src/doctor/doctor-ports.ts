@@ -45,6 +45,8 @@ export interface SchemaStanding {
   readonly subject: string;
   readonly file: string;
   readonly isRegistered: boolean;
+  /** Whether a role does not start without it. */
+  readonly isNeededToStart: boolean;
   /** Why it cannot follow what is there; empty when it can. */
   readonly incompatibility: string;
 }

@@ -82,10 +82,24 @@ function judgeSubscription(filter: string, { subscriptions, maximumQos, isWildca
   return [ok(CHECK, `grants QoS ${granted} for ${filter}`)];
 }
 
-function judgeSizes({ maximumPacketBytes }: BrokerFacts, { maxPayloadBytes }: BrokerNeeds): Finding[] {
-  if (maximumPacketBytes === null || maximumPacketBytes >= maxPayloadBytes + PUBLISH_OVERHEAD_BYTES) return [];
-  const what = `takes packets of at most ${maximumPacketBytes} bytes, MAX_PAYLOAD_BYTES is ${maxPayloadBytes}: what is longer is refused unseen, and never a dead letter`;
-  return [warn(CHECK, what, `Let it take at least ${maxPayloadBytes + PUBLISH_OVERHEAD_BYTES} bytes, or lower MAX_PAYLOAD_BYTES`)];
+/** What it says about itself in CONNACK: limits for those who publish, devices and our notices of alerts. */
+function judgeSizes({ maximumPacketBytes, receiveMaximum, isRetainAvailable }: BrokerFacts, { maxPayloadBytes }: BrokerNeeds): Finding[] {
+  const findings: Finding[] = [];
+  if (!isRetainAvailable) {
+    const what = 'keeps no retained messages: who subscribes to alerts over MQTT later does not see what is firing';
+    findings.push(warn(CHECK, what, 'Allow retained messages, if notices of alerts are wanted'));
+  }
+  const inFlight = receiveMaximum === null ? '' : `; ${receiveMaximum} unacknowledged messages from a publisher`;
+  if (maximumPacketBytes !== null && maximumPacketBytes < maxPayloadBytes + PUBLISH_OVERHEAD_BYTES) {
+    const what = `takes packets of at most ${maximumPacketBytes} bytes, MAX_PAYLOAD_BYTES is ${maxPayloadBytes}: what is longer is refused unseen, and never a dead letter`;
+    return [
+      ...findings,
+      warn(CHECK, what, `Let it take at least ${maxPayloadBytes + PUBLISH_OVERHEAD_BYTES} bytes, or lower MAX_PAYLOAD_BYTES`),
+    ];
+  }
+  if (maximumPacketBytes === null && receiveMaximum === null) return findings;
+  const packets = maximumPacketBytes === null ? 'packets of any size' : `packets of up to ${maximumPacketBytes} bytes`;
+  return [...findings, ok(CHECK, `takes ${packets}${inFlight}`)];
 }
 
 /** mosquitto counts what it dropped because a queue was full. */

@@ -6,12 +6,12 @@ const CHECK = 'schemas';
 /** The files in schemas/ against the registry. `autoRegister` is SCHEMA_AUTO_REGISTER. */
 export function judgeSchemas(standings: readonly SchemaStanding[], autoRegister: boolean): Finding[] {
   const findings = standings.flatMap((standing) => judgeOne(standing, autoRegister));
-  const registered = standings.filter((standing) => standing.isRegistered);
-  if (registered.length < standings.length) return findings;
-  return [ok(CHECK, `${registered.map(({ file }) => file).join(', ')} are registered as they are`), ...findings];
+  const registered = standings.filter((standing) => standing.isRegistered).map(({ file }) => file);
+  if (registered.length === 0) return findings;
+  return [ok(CHECK, `registered as they are: ${registered.join(', ')}`), ...findings];
 }
 
-function judgeOne({ subject, file, isRegistered, incompatibility }: SchemaStanding, autoRegister: boolean): Finding[] {
+function judgeOne({ subject, file, isRegistered, isNeededToStart, incompatibility }: SchemaStanding, autoRegister: boolean): Finding[] {
   if (isRegistered) return [];
   if (incompatibility !== '') {
     return [
@@ -23,6 +23,7 @@ function judgeOne({ subject, file, isRegistered, incompatibility }: SchemaStandi
     ];
   }
   const what = `${file} is not registered under ${subject}; it could be`;
+  if (!isNeededToStart) return [ok(CHECK, `${file} is not registered under ${subject} yet; no role needs it to start`)];
   if (autoRegister) return [warn(CHECK, what, 'The next start registers it (SCHEMA_AUTO_REGISTER)')];
   return [fail(CHECK, what, "'ingot schemas register'")];
 }

@@ -14,7 +14,7 @@ import { compareTopics, topicNames } from '../../kafka/topics.ts';
 import { findJava } from '../../local-stack/setup/installed-parts.mjs';
 import { inspectBroker } from '../../mqtt/inspect-broker.ts';
 import { probeQueue } from '../../mqtt/probe-queue.ts';
-import { OUR_SCHEMAS } from '../../registry/our-schemas.ts';
+import { OUR_SCHEMAS, PROFILE_SCHEMA } from '../../registry/our-schemas.ts';
 import { checkCompatibility, describeProblems, findSchemaId, subjectSchema } from '../../registry/register-schemas.ts';
 import { createSchemaRegistry, type SchemaRegistry } from '../../registry/registry-client.ts';
 import { openPostgres } from '../../sql/postgres.ts';
@@ -180,13 +180,14 @@ async function standings(registry: SchemaRegistry, topicPrefix: string): Promise
   for (const schema of OUR_SCHEMAS) {
     const target = subjectSchema(schema, topicPrefix);
     const { subject } = target;
+    const known = { subject, file: schema.file, isNeededToStart: schema !== PROFILE_SCHEMA };
     if ((await findSchemaId(registry, target)) !== null) {
-      found.push({ subject, file: schema.file, isRegistered: true, incompatibility: '' });
+      found.push({ ...known, isRegistered: true, incompatibility: '' });
       continue;
     }
     const { problems, registryAccepts } = await checkCompatibility(registry, target);
     const incompatibility = problems.length > 0 ? describeProblems(problems) : registryAccepts ? '' : 'the registry says no';
-    found.push({ subject, file: schema.file, isRegistered: false, incompatibility });
+    found.push({ ...known, isRegistered: false, incompatibility });
   }
   return found;
 }

@@ -130,13 +130,15 @@ describe('the range of duplicates', () => {
 });
 
 describe('schemas', () => {
-  const standing = { subject: 's-value', file: 'schemas/s.avsc', isRegistered: true, incompatibility: '' };
+  const standing = { subject: 's-value', file: 'schemas/s.avsc', isRegistered: true, isNeededToStart: true, incompatibility: '' };
 
   it('are registered, or could be, or cannot', () => {
-    expect(said(judgeSchemas([standing], false))).toEqual(['ok schemas/s.avsc are registered as they are']);
+    expect(said(judgeSchemas([standing], false))).toEqual(['ok registered as they are: schemas/s.avsc']);
     const absent = { ...standing, isRegistered: false };
     expect(judgeSchemas([absent], false)).toMatchObject([{ state: 'fail', todo: "'ingot schemas register'" }]);
     expect(judgeSchemas([absent], true)).toMatchObject([{ state: 'warn' }]);
+    expect(judgeSchemas([{ ...absent, isNeededToStart: false }], false)).toMatchObject([{ state: 'ok' }]);
+    expect(said(judgeSchemas([standing, absent], true)).map((line) => line.split(' ')[0])).toEqual(['ok', 'warn']);
     expect(said(judgeSchemas([{ ...absent, incompatibility: 'field x is missing' }], true))).toEqual([
       'fail schemas/s.avsc cannot follow s-value: field x is missing',
     ]);
@@ -177,6 +179,8 @@ describe('the MQTT broker', () => {
     ['has QoS 0 only', { maximumQos: 0 }, `warn grants QoS 0 only for ${FILTER}`],
     ['allows no wildcards', { isWildcardAvailable: false }, 'fail allows no wildcards'],
     ['takes short packets', { maximumPacketBytes: 60_000 }, 'warn takes packets of at most 60000 bytes, MAX_PAYLOAD_BYTES is 65536'],
+    ['keeps nothing retained', { isRetainAvailable: false }, 'warn keeps no retained messages'],
+    ['tells its limits', { maximumPacketBytes: 200_000, receiveMaximum: 20 }, 'ok takes packets of up to 200000 bytes; 20 unacknowledged'],
     [
       'has dropped messages',
       { system: new Map([['$SYS/broker/publish/messages/dropped', '17']]) },
