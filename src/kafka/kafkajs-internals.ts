@@ -3,7 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type KafkaConfig, type logCreator as LogCreator, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
 import { log } from '../ops/log.ts';
-import { encodeProduceBody, isEncodable, type ProduceCall } from './produce-request.ts';
+import { type ProducingBroker, produceInOneBuffer } from './produce-on-broker.ts';
 
 // Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/log-kafkajs-behaviour.test.ts pins
 // what is relied on, so that another version cannot change it silently.
@@ -34,15 +34,8 @@ export interface ProtocolCall<T> {
   readonly requestTimeout?: number;
 }
 
-export interface Broker {
-  /** Public in the library's broker, as are the other two. */
-  produce(call: ProduceCall): Promise<unknown>;
-  disconnect(): Promise<void>;
-  readonly lookupRequest: (
-    apiKey: number,
-    versions: object,
-  ) => (call: ProduceCall) => ProtocolCall<unknown> & { request: { apiVersion: number } };
-  readonly connectionPool: { send<T>(call: ProtocolCall<T>): Promise<T> };
+export interface Broker extends ProducingBroker {
+  readonly connectionPool: ProducingBroker['connectionPool'] & { send<T>(call: ProtocolCall<T>): Promise<T> };
   describeGroups(request: { groupIds: readonly string[] }): Promise<{
     groups: readonly { members: readonly { memberId: string; clientId: string }[] }[];
   }>;
@@ -66,7 +59,6 @@ const { createLogger } = requireInternal('kafkajs/src/loggers') as { createLogge
 const RequestQueue = requireInternal('kafkajs/src/network/requestQueue') as {
   prototype: { pending: readonly unknown[]; scheduleCheckPendingRequests: () => void };
 };
-const produceRequests = requireInternal('kafkajs/src/protocol/requests/produce') as object;
 const fetchRequestV11 = requireInternal('kafkajs/src/protocol/requests/fetch/v11/request') as (request: FetchRequest) => object;
 
 /** The library re-arms a timer of 1 ms for ever on each connection, also when nothing is queued: 4 % of a CPU for 48 idle producers. */
@@ -173,36 +165,10 @@ export interface ProducerOptions {
   readonly transactionTimeout?: number;
 }
 
-const PRODUCE_API = 0;
-const FIRST_VERSION_WITH_RECORD_BATCHES = 3;
-const encodesProduceItself = new WeakSet<Broker>();
-
-/** Pre-encoded records go into requests that we encode (produce-request.ts); everything else about them is the library's. */
-function encodeProduceOn(broker: Broker): Broker {
-  if (encodesProduceItself.has(broker)) return broker;
-  encodesProduceItself.add(broker);
-  const produceByLibrary = broker.produce.bind(broker);
-  broker.produce = async (call) => {
-    if (!isEncodable(call)) return produceByLibrary(call);
-    const { request, response } = broker.lookupRequest(PRODUCE_API, produceRequests)(call);
-    if (request.apiVersion < FIRST_VERSION_WITH_RECORD_BATCHES) return produceByLibrary(call);
-    const body = encodeProduceBody(call);
-    const encode = async () => ({ buf: body, buffer: body, size: () => body.length });
-    try {
-      return await broker.connectionPool.send({ request: { ...request, encode }, response });
-    } catch (error) {
-      // As the library does it for every request.
-      if ((error as Error).name === 'KafkaJSConnectionClosedError') await broker.disconnect();
-      throw error;
-    }
-  };
-  return broker;
-}
-
 /** The library's producer on connections that are ours to break. */
 export function createProducerOn({ cluster }: ClusterHandle, options: ProducerOptions): Producer {
   const findBroker = cluster.findBroker.bind(cluster);
-  cluster.findBroker = async (which) => encodeProduceOn(await findBroker(which));
+  cluster.findBroker = async (which) => produceInOneBuffer(await findBroker(which));
   return createProducer({ cluster, logger: libraryLogger, createPartitioner: Partitioners.DefaultPartitioner, ...options });
 }
 

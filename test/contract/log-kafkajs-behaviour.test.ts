@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { partitionForKey } from '../../src/core/murmur2.ts';
 import { createProducerOn, openCluster } from '../../src/kafka/kafkajs-internals.ts';
 import { asTopicMessages } from '../../src/kafka/pre-encoded-messages.ts';
-import { encodeProduceBody, isEncodable, type ProduceCall } from '../../src/kafka/produce-request.ts';
+import { isEncodable, type ProduceCall, produceRequestBytes, writeProduceRequest } from '../../src/kafka/produce-request.ts';
 import { encoded, type TextRecord } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
 
@@ -14,6 +14,7 @@ const require = createRequire(import.meta.url);
 const produceRequestV7 = require('kafkajs/src/protocol/requests/produce/v7/request') as (request: object) => {
   encode: () => Promise<{ buffer: Buffer }>;
 };
+const createRequest = require('kafkajs/src/protocol/request') as (given: object) => Promise<{ buffer: Buffer }>;
 const filterAborted = require('kafkajs/src/consumer/filterAbortedMessages') as (answer: {
   messages: object[];
   abortedTransactions: object[];
@@ -80,9 +81,14 @@ describe('pre-encoded records', () => {
           { topic: 'other', partitions: [{ partition: 9, firstSequence: 2 ** 31 - 1, messages: list(1) }] },
         ],
       });
-      const byLibrary = await produceRequestV7(call((partition) => grouped[partition])).encode();
-      expect(isEncodable(call((partition) => grouped[partition]))).toBe(true);
-      expect(encodeProduceBody(call((partition) => grouped[partition]))).toEqual(Buffer.from(byLibrary.buffer));
+      const ours = call((partition) => grouped[partition]);
+      expect(isEncodable(ours)).toBe(true);
+      const header = { apiKey: 0, apiVersion: 7, correlationId: 2 ** 31 - 2, clientId: 'clïent' };
+      const request = produceRequestV7(ours);
+      const byLibrary = await createRequest({ request, correlationId: header.correlationId, clientId: header.clientId });
+      const buffer = Buffer.alloc(produceRequestBytes(header, ours), 0xff);
+      writeProduceRequest(buffer, header, ours);
+      expect(buffer).toEqual(Buffer.from(byLibrary.buffer));
     }
   });
 
