@@ -17,6 +17,8 @@ import { encodedRecords } from '../support/written-records.ts';
 // Every part that speaks to Kafka, and the commands, against a real one with TLS, PLAIN, both SCRAMs and client certificates.
 
 const PLAIN = { username: 'plain-user', password: 'plain-secret-1' };
+/** A Kafka on a machine that may be busy. */
+const START_DEADLINE_MS = 300_000;
 const SCRAM = { username: 'scram-user', password: 'scram-secret-2' };
 
 let scene: SecretScene;
@@ -32,7 +34,7 @@ beforeAll(async () => {
   kafka = await startSecuredKafka({ folder: scene.folder, certificates, plainUser: PLAIN, scramUser: SCRAM });
   passwordFiles = { plain: scene.secretFile('plain-password', PLAIN.password), scram: scene.secretFile('scram-password', SCRAM.password) };
   steadySender = await startSteadySender();
-});
+}, START_DEADLINE_MS);
 afterAll(async () => {
   await Promise.all(logs.map((log) => log.close()));
   await kafka?.stop();

@@ -12,13 +12,15 @@ import { type SecuredRegistry, startSecuredRegistry } from '../support/secured-r
 import { freshName, stack } from '../support/stack.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-// The whole pipeline where everything asks for TLS and a password: a reading becomes an alert, and nothing that anybody can read has a secret
+// The whole pipeline where everything asks for TLS and a password, and Kafka allows no more than it must: a reading becomes an alert, and nothing that anybody can read has a secret
 // in it, at the deepest level of the log.
 
 const SECRETS = { mqtt: 'mqtt-5ecret/@:', kafka: 'kafka-5ecret', registry: 'registry-5ecret:@', page: 'page-5ecret' };
 const MQTT_USER = 'bridge-user';
 const KAFKA_USER = { username: 'pipeline', password: SECRETS.kafka };
 const REGISTRY_AUTH = `pipeline:${SECRETS.registry}`;
+/** Three servers and three roles, on a machine that may be busy. */
+const START_DEADLINE_MS = 300_000;
 const HOT_DEVICE = 'boiler-7';
 const prefix = `${freshName('secured')}.`;
 
@@ -49,7 +51,13 @@ beforeAll(async () => {
   scene = openSecretScene();
   certificates = await makeCertificates(scene.folder);
   [kafka, mosquitto, registry] = await Promise.all([
-    startSecuredKafka({ folder: scene.folder, certificates, plainUser: { username: 'other', password: 'other' }, scramUser: KAFKA_USER }),
+    startSecuredKafka({
+      folder: scene.folder,
+      certificates,
+      plainUser: { username: 'other', password: 'other' },
+      scramUser: KAFKA_USER,
+      onlyPrefix: prefix,
+    }),
     startSecuredMosquitto({ folder: scene.folder, certificates, username: MQTT_USER, password: SECRETS.mqtt }),
     startSecuredRegistry({ target: stack().registryUrl, certificates, auth: REGISTRY_AUTH }),
   ]);
@@ -79,7 +87,7 @@ beforeAll(async () => {
   roles = ['bridge', 'aggregate', 'dashboard'].map((role) => startRole(role, environment));
   await Promise.all(roles.map((role) => role.logged('"started"')));
   await publish(120);
-});
+}, START_DEADLINE_MS);
 afterAll(async () => {
   await Promise.all(roles.map((role) => role.kill()));
   await Promise.all([kafka, mosquitto, registry].map((server) => server?.stop()));
@@ -132,6 +140,11 @@ describe('the whole pipeline, secured', () => {
     const failed = jsonLines(out).filter(({ state }) => state === 'fail');
     expect(failed).toEqual([]);
     expect(jsonLines(out).length).toBeGreaterThan(5);
+  });
+
+  test('other topics than those with the prefix are refused', async () => {
+    const { code, err } = await runIngot(['topics', 'create'], { ...environment, KAFKA_TOPIC_PREFIX: 'other.', LOG_LEVEL: 'silent' });
+    expect([code, err]).toEqual([1, expect.stringMatching(/authoriz.*\[TOPIC_NOT_CREATED\]\n$/i)]);
   });
 
   test('the page wants its token, and then shows the device', async () => {

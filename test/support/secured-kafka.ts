@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } from 'kafkajs';
 import { type KafkaSettings, startKafka } from '../../src/local-stack/kafka.ts';
 import { freePort } from '../../src/local-stack/ports.ts';
 import type { Certificates } from './certificates.ts';
@@ -30,6 +31,8 @@ export interface SecuredKafkaOptions {
   readonly plainUser: KafkaUser;
   /** May log in by either SCRAM. */
   readonly scramUser: KafkaUser;
+  /** With it the SCRAM user may do with this prefix what docs/OPERATING.md "Security" lists, and nothing else. */
+  readonly onlyPrefix?: string;
 }
 
 /**
@@ -39,7 +42,8 @@ export interface SecuredKafkaOptions {
 export const LOGIN_LASTS_MS = 12_000;
 const LOGIN_MODULES = 'org.apache.kafka.common.security';
 
-export async function startSecuredKafka({ folder, certificates, plainUser, scramUser }: SecuredKafkaOptions): Promise<SecuredKafka> {
+export async function startSecuredKafka(options: SecuredKafkaOptions): Promise<SecuredKafka> {
+  const { folder, certificates, plainUser, scramUser, onlyPrefix } = options;
   const keyStore = join(folder, 'server-key-and-certificate.pem');
   const { server, ca } = certificates;
   await writeFile(keyStore, (await readFile(server.key, 'utf8')) + (await readFile(server.cert, 'utf8')));
@@ -63,8 +67,10 @@ export async function startSecuredKafka({ folder, certificates, plainUser, scram
       'listener.name.sasl.plain.connections.max.reauth.ms': LOGIN_LASTS_MS,
       'listener.name.sasl.scram-sha-256.sasl.jaas.config': `${LOGIN_MODULES}.scram.ScramLoginModule required;`,
       'listener.name.sasl.scram-sha-512.sasl.jaas.config': `${LOGIN_MODULES}.scram.ScramLoginModule required;`,
+      ...(onlyPrefix === undefined ? {} : ACCESS_LISTS),
     }),
   });
+  if (onlyPrefix !== undefined) await allowPrefix(kafka.brokers, scramUser.username, onlyPrefix);
   return {
     plainBrokers: kafka.brokers.join(','),
     saslBrokers: `localhost:${ports.sasl}`,
@@ -72,4 +78,34 @@ export async function startSecuredKafka({ folder, certificates, plainUser, scram
     certificateBrokers: `localhost:${ports.certificate}`,
     stop: () => kafka.stop(),
   };
+}
+
+/** Whoever comes by the plain listener may do everything. */
+const ACCESS_LISTS: KafkaSettings = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'super.users': 'User:ANONYMOUS',
+};
+
+async function allowPrefix(brokers: readonly string[], username: string, prefix: string): Promise<void> {
+  const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS, CREATE } = AclOperationTypes;
+  const rights = [
+    { resourceType: AclResourceTypes.TOPIC, operations: [READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS, CREATE] },
+    { resourceType: AclResourceTypes.TRANSACTIONAL_ID, operations: [WRITE, DESCRIBE] },
+    { resourceType: AclResourceTypes.GROUP, operations: [READ, DESCRIBE] },
+  ];
+  const about = {
+    resourceName: prefix,
+    resourcePatternType: ResourcePatternTypes.PREFIXED,
+    principal: `User:${username}`,
+    host: '*',
+    permissionType: AclPermissionTypes.ALLOW,
+  };
+  const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    const acl = rights.flatMap(({ resourceType, operations }) => operations.map((operation) => ({ ...about, resourceType, operation })));
+    await admin.createAcls({ acl });
+  } finally {
+    await admin.disconnect();
+  }
 }
