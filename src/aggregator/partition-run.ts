@@ -5,6 +5,7 @@ import { FOLD_VERSION } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordReader } from '../core/record-batch.ts';
 import { attemptOf, firstAppendTimeOf } from '../core/replay-headers.ts';
+import { traceContextOfHeaders } from '../core/trace-context.ts';
 import { IngotError } from '../errors.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
@@ -194,7 +195,7 @@ export class PartitionRun {
     const waitedMs = performance.now() - this.pendingSinceMs;
     if (waitedMs >= this.slicePace.intervalMs) return true;
     // Somebody waits for an alert.
-    return this.fold.hasAlerts && (this.slicePace === this.context.pace.live || waitedMs >= OLD_ALERTS_MS);
+    return this.fold.pendingAlerts > 0 && (this.slicePace === this.context.pace.live || waitedMs >= OLD_ALERTS_MS);
   }
 
   /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
@@ -251,7 +252,10 @@ export class PartitionRun {
       if (this.oldestReceivedAtMs === null) this.oldestReceivedAtMs = routed.value.receivedAt;
       const { timestampMs } = reader;
       const firstAppendTimeMs = reader.hasHeaders ? firstAppendTimeOf(reader.headers(), timestampMs) : timestampMs;
+      const alertsBefore = fold.pendingAlerts;
       const outcome = fold.reading(reader.offset, timestampMs, routed.value, firstAppendTimeMs);
+      if (fold.pendingAlerts > alertsBefore && reader.hasHeaders)
+        this.writer.traceAlerts(alertsBefore, fold.pendingAlerts, traceContextOfHeaders(reader.headers()));
       if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') {
         this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: timestampMs, firstAppendTimeMs });
       }
@@ -280,7 +284,8 @@ export class PartitionRun {
     const detail = refusalDetail(reason, times, this.fold.settings);
     const headers = this.reader.headers();
     const firstAppendTimeMs = firstAppendTimeOf(headers, this.reader.timestampMs);
-    this.writer.deadLetter({ offset, reason, detail, key, value, firstAppendTimeMs, attempt: attemptOf(headers) });
+    const trace = traceContextOfHeaders(headers);
+    this.writer.deadLetter({ offset, reason, detail, key, value, firstAppendTimeMs, attempt: attemptOf(headers), trace });
   }
 
   /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */

@@ -2,6 +2,7 @@ import type { FoldOutput } from '../core/fold-output.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordsEncoder } from '../core/record-batch.ts';
 import { ATTEMPT_HEADER, FIRST_APPEND_TIME_HEADER } from '../core/replay-headers.ts';
+import type { TraceContext } from '../core/trace-context.ts';
 import type { EncodedRecords } from '../kafka/log-port.ts';
 import type { AggregatorTopics, RowEncoders } from './aggregator-ports.ts';
 import {
@@ -68,6 +69,8 @@ export interface RefusedRecord {
   readonly firstAppendTimeMs: number;
   /** How often it has been tried, 1 without a replay. */
   readonly attempt: number;
+  /** To which trace the reading belongs. */
+  readonly trace: TraceContext | null;
 }
 
 /** What stands in a transaction besides the fold's output. */
@@ -89,6 +92,8 @@ export class SliceWriter {
   private readonly readingsTopic: string;
   private readonly encoders: RowEncoders;
   private readonly states = new DeviceStateEncoder();
+  /** Of alerts that a reading has caused which belongs to a trace, by their place in the fold's output. */
+  private readonly alertTraces = new Map<number, TraceContext>();
   private nowMs = 0;
 
   constructor(options: { topics: AggregatorTopics; partition: number; encoders: RowEncoders }) {
@@ -106,6 +111,7 @@ export class SliceWriter {
   /** nowMs: create time of the records, epoch ms. */
   begin(nowMs: number): void {
     this.nowMs = nowMs;
+    this.alertTraces.clear();
     for (const topic of [this.aggregates, this.alerts, this.deadLetters, this.state, this.journal]) topic.begin(nowMs);
   }
 
@@ -121,13 +127,20 @@ export class SliceWriter {
       [FIRST_APPEND_TIME_HEADER, String(refused.firstAppendTimeMs)],
       ['source-partition', String(this.partition)],
       ['source-offset', String(refused.offset)],
+      ...(refused.trace ?? []),
     ]);
+  }
+
+  /** The fold's alerts [from, to) since `begin` were caused by a reading of this trace. */
+  traceAlerts(from: number, to: number, trace: TraceContext | null): void {
+    if (trace !== null) for (let place = from; place < to; place++) this.alertTraces.set(place, trace);
   }
 
   /** Adds what the fold put out and where it stands; returns all batches of the transaction. */
   finish(output: FoldOutput, marks: SliceMarks): EncodedRecords[] {
     for (const row of output.aggregates) this.aggregates.add(Buffer.from(row.deviceId), this.encoders.aggregate(row));
-    for (const alert of output.alerts) this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert));
+    for (const [place, alert] of output.alerts.entries())
+      this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert), this.alertTraces.get(place));
     // Tombstones go first: a device may have been forgotten and seen again in the same slice.
     for (const deviceId of output.forgottenDevices) this.state.add(Buffer.from(deviceId), null);
     for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), this.states.encode(device));

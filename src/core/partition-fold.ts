@@ -174,9 +174,9 @@ export class PartitionFold {
     return this.output.take();
   }
 
-  /** Whether an alert changed state since the last `takeOutput`. */
-  get hasAlerts(): boolean {
-    return this.output.alerts.length > 0;
+  /** How many alerts changed state since the last `takeOutput`. */
+  get pendingAlerts(): number {
+    return this.output.alerts.length;
   }
 
   /** How many records the next `takeOutput` will come to. */

@@ -19,6 +19,8 @@ const TRACE_STATE_MEMBERS_MAX = 32;
 const TRACE_STATE_MEMBER =
   /^([a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 
+const utf8 = new TextDecoder();
+
 /** The context in the properties of an MQTT 5 PUBLISH, as they are on the wire without their length; null when there is none. */
 export function traceContextIn(properties: Uint8Array): TraceContext | null {
   const found = userPropertiesOf(properties);
@@ -26,6 +28,14 @@ export function traceContextIn(properties: Uint8Array): TraceContext | null {
   // Two of them are none (section 3.2.1); several states are one list (3.3.1).
   if (parents?.length !== 1) return null;
   return traceContextOf(parents[0]!, found.get('tracestate')?.join(',') ?? '');
+}
+
+/** The context in the headers of a record, which anybody may have written; null when there is none. */
+export function traceContextOfHeaders(headers: ReadonlyMap<string, Uint8Array>): TraceContext | null {
+  const parent = headers.get('traceparent');
+  if (parent === undefined) return null;
+  const state = headers.get('tracestate');
+  return traceContextOf(utf8.decode(parent), state === undefined ? '' : utf8.decode(state));
 }
 
 /**

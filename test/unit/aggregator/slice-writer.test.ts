@@ -16,7 +16,7 @@ test('large records are never put together into a batch that a broker refuses', 
   const sizes = [700, 300, 700, 300, 900, 10, 10, 760];
   for (const [offset, kilobytes] of sizes.entries()) {
     const value = Buffer.alloc(kilobytes * 1024);
-    const refused = { reason: 'undecodable', detail: '', key: Buffer.from('d1'), firstAppendTimeMs: 1, attempt: 1 } as const;
+    const refused = { reason: 'undecodable', detail: '', key: Buffer.from('d1'), firstAppendTimeMs: 1, attempt: 1, trace: null } as const;
     writer.deadLetter({ offset, value, ...refused });
   }
   const batches = writer.finish(new FoldOutbox().take(), { progress: PROGRESS, journal: JOURNAL });

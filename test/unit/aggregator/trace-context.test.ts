@@ -1,0 +1,88 @@
+// A trace goes through the aggregator: from the reading that caused an alert, or was refused, to the alert or the dead letter.
+
+import { expect, test, vi } from 'vitest';
+import type { AlertRule } from '../../../src/core/alert-rule.ts';
+import type { FoldSettings } from '../../../src/core/fold-settings.ts';
+import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
+import type { RecordStep } from '../../support/oracle/fold-steps.ts';
+import { partitionOfKey } from '../../support/oracle/murmur2.ts';
+import { plainReading } from '../../support/oracle/plain-reading.ts';
+import { inVirtualTime } from '../../support/virtual-clock.ts';
+
+vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
+
+const RULE: AlertRule = {
+  id: 'hot',
+  version: 1,
+  metric: 'temperature',
+  direction: 'above',
+  threshold: 100,
+  deadband: 5,
+  forMs: 0,
+  offDelayMs: 0,
+  severity: 'CRITICAL',
+  unit: 'Cel',
+  labels: {},
+  levels: [],
+  staleAfterMs: null,
+};
+const SETTINGS: FoldSettings = {
+  windowSizeMs: 60_000,
+  graceMs: 10_000,
+  idleMs: 30_000,
+  batchSize: 0,
+  skewMs: 60_000,
+  pastLimitMs: 3_600_000,
+  openPartsPerDeviceMax: 10,
+  devicesPerPartitionMax: 10,
+  duplicateOffsets: 100,
+  rules: [RULE],
+  foldVersion: 1,
+};
+const START_MS = Date.UTC(2026, 0, 1);
+const traceOf = (number: number) => `00-${String(number).padStart(32, '4')}-00f067aa0ba902b7-01`;
+
+test('an alert carries the trace of the reading that caused it, a dead letter that of the refused one; garbage goes nowhere', () =>
+  inVirtualTime(async (clock) => {
+    const pace = { recordsMax: 1_000, intervalMs: 50 };
+    const world = new AggregatorWorld(clock, {
+      partitions: 1,
+      busyPartition: 0,
+      pace: { live: pace, behind: pace, behindRecords: 5_000 },
+      fetchBytes: 10_000,
+      longPollMs: 1_000,
+      latenciesMs: [2],
+    });
+    const deviceId = Array.from({ length: 100 }, (_, index) => `d${index}`).find((id) => partitionOfKey(id, world.partitions) === 0)!;
+    let second = 0;
+    const record = (temperature: number, headers: Record<string, string>, backMs = 0): RecordStep => {
+      const appendTime = START_MS + 1_000 * second++;
+      const reading = plainReading({ deviceId, eventTime: appendTime - backMs, temperature });
+      return { kind: 'record', offset: 0, appendTime, key: deviceId, reading, headers };
+    };
+    world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    world.append(
+      [
+        record(90, { traceparent: traceOf(1) }),
+        record(101, { traceparent: traceOf(2), tracestate: 'vendor=1' }),
+        record(102, { traceparent: traceOf(3) }),
+        record(90, {}),
+        record(103, { traceparent: 'garbage' }),
+        record(90, { traceparent: traceOf(6) }),
+        record(90, { traceparent: traceOf(7) }, 7_200_000),
+      ],
+      1,
+    );
+    await clock.advance(5_000);
+    expect(world.committed(TOPICS.alerts).map(({ headers }) => headers)).toEqual([
+      { traceparent: traceOf(2), tracestate: 'vendor=1' },
+      {},
+      {},
+      { traceparent: traceOf(6) },
+    ]);
+    expect(world.committed(TOPICS.readingsDlq).map(({ headers }) => headers)).toMatchObject([
+      { 'failure-reason': 'ancient', traceparent: traceOf(7) },
+    ]);
+    for (const process of world.processes) process.kill();
+  }));
