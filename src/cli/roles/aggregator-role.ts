@@ -73,6 +73,8 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
   });
   const aggregates = await codecs.openEncoder(AGGREGATE_SCHEMA);
   const alerts = await codecs.openEncoder(ALERT_SCHEMA);
+  // The aggregator only reads profiles; where nobody registers schemas by hand, `ingot devices set` finds this one all the same.
+  if (config.registry.autoRegister) await codecs.openEncoder(PROFILE_SCHEMA);
   registry.up();
   const log = connectLog(config, `${clientId}-aggregator-${instance.id}`);
   try {
@@ -118,7 +120,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
   }
 }
 
-function aggregatorTopics(topics: TopicNames): AggregatorTopics {
+export function aggregatorTopics(topics: TopicNames): AggregatorTopics {
   return {
     readings: topics.readings,
     aggregates: topics.aggregates,
