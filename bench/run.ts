@@ -5,6 +5,7 @@ import { configureLog } from '../src/ops/log.ts';
 import { drainAggregator } from './aggregator/drain.ts';
 import { drainBridge, steadyLoadOnBridge } from './bridge/bridge.ts';
 import { alertLatency } from './latency/latency.ts';
+import { restartAndRebalance } from './restart/restart.ts';
 import { startToFirstRow } from './start/start.ts';
 import type { Benchmark } from './support/bench.ts';
 import { type Components, openComponents } from './support/components.ts';
@@ -17,6 +18,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   steady: steadyLoadOnBridge,
   aggregator: drainAggregator,
   latency: alertLatency,
+  restart: restartAndRebalance,
   start: startToFirstRow,
 };
 /** The one that starts everything itself. */

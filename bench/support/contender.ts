@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../src/local-stack/ports.ts';
 import type { Bench } from './bench.ts';
@@ -32,10 +33,12 @@ export interface RoleOptions {
   readonly words: readonly string[];
   readonly prefix: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Gets the log instead of the terminal. */
+  readonly onLogLine?: (line: string) => void;
 }
 
 /** Starts `./ingot` as a user does. */
-export async function startRole(bench: Bench, { words, prefix, environment }: RoleOptions): Promise<Role> {
+export async function startRole(bench: Bench, { words, prefix, environment, onLogLine }: RoleOptions): Promise<Role> {
   const dataFolder = mkdtempSync(join(tmpdir(), 'ingot-bench-role-'));
   const port = await freePort();
   const settings = {
@@ -48,7 +51,9 @@ export async function startRole(bench: Bench, { words, prefix, environment }: Ro
     ...(bench.profileFolder === null ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${bench.profileFolder}` }),
     ...environment,
   };
-  const child = spawn(launcher, words, { env: { ...process.env, ...settings }, stdio: ['ignore', 'ignore', 'inherit'] });
+  const stderr = onLogLine === undefined ? 'inherit' : 'pipe';
+  const child = spawn(launcher, words, { env: { ...process.env, ...settings }, stdio: ['ignore', 'ignore', stderr] });
+  if (onLogLine !== undefined) createInterface({ input: child.stderr! }).on('line', onLogLine);
   child.once('exit', () => rmSync(dataFolder, { recursive: true, force: true }));
   const role = contender(child);
   const isReady = async (): Promise<boolean> => {
