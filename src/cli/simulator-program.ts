@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/settings-table.ts';
+import { mqttAddress } from './roles/connect-mqtt.ts';
 
 // The simulators are a program of their own, started with the Node that runs us: nothing here imports them, so the truth that they
 // compute shares no code with the pipeline.
@@ -50,13 +51,14 @@ export function startSimulatorProgram({ args, mqtt, stdio, signal }: SimulatorPr
 
 function environmentFor(mqtt: Config['mqtt'] | undefined): NodeJS.ProcessEnv {
   if (mqtt === undefined) return process.env;
+  const { url, username, password } = mqttAddress({ mqtt });
   const { MQTT_USERNAME: _username, MQTT_PASSWORD: _password, ...rest } = process.env;
   const files = { MQTT_TLS_CA_FILE: mqtt.caFile, MQTT_TLS_CERT_FILE: mqtt.certFile, MQTT_TLS_KEY_FILE: mqtt.keyFile };
   return {
     ...rest,
-    MQTT_URL: mqtt.url,
-    ...(mqtt.username === null ? {} : { MQTT_USERNAME: mqtt.username }),
-    ...(mqtt.password === null ? {} : { MQTT_PASSWORD: mqtt.password }),
+    MQTT_URL: url,
+    ...(username === undefined ? {} : { MQTT_USERNAME: username }),
+    ...(password === undefined ? {} : { MQTT_PASSWORD: password }),
     ...Object.fromEntries(Object.entries(files).filter(([, path]) => path !== null)),
   };
 }

@@ -9,7 +9,8 @@ export function contradictions(config: Config): readonly string[] {
   const { kafka, mqtt, bridge } = config;
   const found: string[] = [...topicProblems(config), ...saslProblems(config), ...tlsProblems(config), ...databaseProblems(config)];
   if (kafka.replication === 0) found.push('KAFKA_REPLICATION: given "0"; allowed is -1 or a number from 1.');
-  if (mqtt.password !== null && mqtt.username === null) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
+  const hasUser = mqtt.username !== null || new URL(mqtt.url).username !== '';
+  if (mqtt.password !== null && !hasUser) found.push('MQTT_PASSWORD is given without MQTT_USERNAME; give both.');
   if (bridge.inflightBytesMax < bridge.maxPayloadBytes) {
     found.push(
       `BRIDGE_INFLIGHT_BYTES_MAX (${bridge.inflightBytesMax}) is below MAX_PAYLOAD_BYTES (${bridge.maxPayloadBytes}); allowed is at least that.`,

@@ -72,11 +72,19 @@ async function sendThrough(device: string, password = PASSWORD): Promise<void> {
   await waitUntil(isThere, `the reading of ${device}`);
 }
 
+function withCredentials(address: string): string {
+  const url = new URL(address);
+  url.username = USERNAME;
+  url.password = encodeURIComponent(PASSWORD);
+  return url.href;
+}
+
 const certificatePair = ({ cert, key }: { cert: string; key: string }) => ({ MQTT_TLS_CERT_FILE: cert, MQTT_TLS_KEY_FILE: key });
 
 describe('the bridge is let in', () => {
   test.each([
     ['with a password', () => ({ ...withPassword, MQTT_URL: mosquitto.passwordUrl })],
+    ['with credentials in the address', () => ({ MQTT_URL: withCredentials(mosquitto.passwordUrl) })],
     ['with a password over WebSockets', () => ({ ...withPassword, MQTT_URL: mosquitto.webSocketUrl })],
     ['with a client certificate', () => ({ ...certificatePair(certificates.client), MQTT_URL: mosquitto.certificateUrl })],
   ])('%s', async (_how, settings) => {
@@ -85,6 +93,7 @@ describe('the bridge is let in', () => {
     await sendThrough(device);
     expect(await bridge.stop()).toBe(0);
     expect(bridge.log()).not.toContain(PASSWORD);
+    expect(bridge.log()).not.toContain(encodeURIComponent(PASSWORD));
   });
 
   test('again, when its password is good again; meanwhile it says what is wrong', async () => {

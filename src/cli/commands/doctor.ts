@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { maskUrlPassword } from '../../config/load-config.ts';
-import { readTlsFiles } from '../../config/pem-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { DUPLICATE_HORIZON_MS } from '../../core/duplicate-table.ts';
 import { checkBroker } from '../../doctor/check-broker.ts';
@@ -23,6 +22,7 @@ import { type Column, OUTPUT_FLAG, type OutputFormat, printRows } from '../outpu
 import { PRODUCT_VERSION } from '../product-version.ts';
 import { DUPLICATE_OFFSETS } from '../roles/aggregator-role.ts';
 import { connectLog } from '../roles/connect-log.ts';
+import { mqttAddress } from '../roles/connect-mqtt.ts';
 import { registryAddress } from '../roles/connect-registry.ts';
 
 // `ingot doctor`: everything that Ingot depends on, looked at once. Here the questions get their clients; what the answers mean is decided
@@ -195,10 +195,7 @@ async function standings(registry: SchemaRegistry, topicPrefix: string): Promise
 function lookAtBroker(context: DoctorContext, { mqtt, bridge }: Config): Promise<readonly Finding[]> {
   const { deadline } = context.flags;
   const address = {
-    url: mqtt.url,
-    username: mqtt.username ?? undefined,
-    password: mqtt.password ?? undefined,
-    tls: readTlsFiles(mqtt),
+    ...mqttAddress({ mqtt }),
     deadlineMs: deadline,
   };
   const wanted = { topics: mqtt.topics, qos: mqtt.qos === 0 ? 0 : 1, sessionExpirySeconds: SESSION_EXPIRY_SECONDS } as const;

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bridge } from '../../bridge/bridge.ts';
 import { deviceLimits } from '../../bridge/device-limits.ts';
-import { readTlsFiles } from '../../config/pem-file.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { MqttSource } from '../../mqtt/mqtt-source.ts';
@@ -13,6 +12,7 @@ import { ReadingTranscoder } from '../../registry/reading-transcoder.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { mqttAddress } from './connect-mqtt.ts';
 import { registryAddress } from './connect-registry.ts';
 
 // Constructs the bridge of this process from the configuration.
@@ -115,10 +115,7 @@ async function drain(bridge: Bridge, deadlineMs: number): Promise<void> {
 
 function mqttSource({ mqtt, bridge, instance }: Config, { clientId, events }: { clientId: string; events: BridgeEvents }): MqttSource {
   return new MqttSource({
-    url: mqtt.url,
-    username: mqtt.username ?? undefined,
-    password: mqtt.password ?? undefined,
-    tls: readTlsFiles(mqtt),
+    ...mqttAddress({ mqtt }),
     clientId,
     topics: mqtt.topics,
     qos: mqtt.qos === 0 ? 0 : 1,

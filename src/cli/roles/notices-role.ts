@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { readTlsFiles } from '../../config/pem-file.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { noticeBroker } from '../../mqtt/notice-broker.ts';
 import { AlertNotices } from '../../notices/alert-notices.ts';
@@ -7,6 +6,7 @@ import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
+import { mqttAddress } from './connect-mqtt.ts';
 import { registryAddress } from './connect-registry.ts';
 
 // Constructs the alert notices of this process from the configuration.
@@ -32,10 +32,7 @@ export async function startNoticesRole({ config, instance, health }: RoleSurroun
     const notices = new AlertNotices({
       prefix: alerts.mqttPrefix,
       broker: noticeBroker({
-        url: mqtt.url,
-        username: mqtt.username ?? undefined,
-        password: mqtt.password ?? undefined,
-        tls: readTlsFiles(mqtt),
+        ...mqttAddress({ mqtt }),
         clientId: `${mqtt.clientId}-notices-${instance.id}`,
       }),
       topic: topicNames(kafka.topicPrefix).alerts,

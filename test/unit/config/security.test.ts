@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mqttAddress } from '../../../src/cli/roles/connect-mqtt.ts';
 import { registryAddress } from '../../../src/cli/roles/connect-registry.ts';
 import { loadConfig, maskUrlPassword, requireConfig } from '../../../src/config/load-config.ts';
 import { readTlsFiles } from '../../../src/config/pem-file.ts';
@@ -75,6 +76,15 @@ describe('passwords in URLs', () => {
     const problems = problemsOf({ MQTT_URL: 'http://u:p/s3cret@h', SCHEMA_REGISTRY_URL: 'ftp://u:s3cret@h' });
     expect(problems).toHaveLength(2);
     expect(problems.join()).not.toContain('s3cret');
+  });
+
+  test('of the MQTT broker are taken out of the address, whatever they hold; MQTT_USERNAME and MQTT_PASSWORD win', () => {
+    const MQTT_URL = 'mqtt://u:p%40%3A%2F@127.0.0.1:1883';
+    const address = (environment: Readonly<Record<string, string>>) => mqttAddress(requireConfig(loadConfig({ environment })));
+    expect(address({ MQTT_URL })).toEqual({ url: 'mqtt://127.0.0.1:1883', username: 'u', password: 'p@:/', tls: {} });
+    expect(address({ MQTT_URL, MQTT_USERNAME: 'other', MQTT_PASSWORD: 'one' })).toMatchObject({ username: 'other', password: 'one' });
+    expect(address({ MQTT_URL: 'mqtt://u@127.0.0.1', MQTT_PASSWORD: 'p' })).toMatchObject({ username: 'u', password: 'p' });
+    expect(address({})).toEqual({ url: 'mqtt://127.0.0.1:1883', username: undefined, password: undefined, tls: {} });
   });
 
   test('of the registry do not stay in the address that is logged; SCHEMA_REGISTRY_AUTH wins', () => {
