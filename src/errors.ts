@@ -83,7 +83,7 @@ export const ERROR_KINDS = {
     canRetry: false,
     exitCode: 1,
     meaning:
-      'The state of a partition is gone while its outputs or offsets are there. Going on would count readings twice: restore the state topic.',
+      "The state of a partition is gone while its outputs or offsets are there. Going on would count readings twice: see 'ingot rebuild-state'.",
   },
   STATE_OF_OTHER_GROUP: {
     canRetry: false,
@@ -95,6 +95,11 @@ export const ERROR_KINDS = {
     exitCode: 2,
     meaning:
       'The partition count of the readings topic is not what it was, so devices have moved. Use new topics (another KAFKA_TOPIC_PREFIX).',
+  },
+  AGGREGATOR_RUNNING: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: "A state cannot be rebuilt while it is being used. Stop every 'ingot aggregate' of this group.",
   },
   LOG_REPLACED: {
     canRetry: false,

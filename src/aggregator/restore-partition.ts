@@ -107,10 +107,7 @@ function assertOurs(context: AggregatorContext, partition: number, progress: Pro
     );
   }
   if (settings === null)
-    throw new IngotError(
-      'STATE_LOST',
-      `${topics.state}-${partition} holds progress but no settings. Restore the topic, or use new topics.`,
-    );
+    throw new IngotError('STATE_LOST', `${topics.state}-${partition} holds progress but no settings. See 'ingot rebuild-state'.`);
   if (settings.partitions !== partitions) {
     throw new IngotError(
       'PARTITIONS_CHANGED',

@@ -33,8 +33,11 @@ export interface StoredState {
   readonly profiles: ReadonlyMap<string, DeviceProfile>;
 }
 
+/** What reading back a partition needs. */
+type StateSource = Pick<AggregatorContext, 'topics' | 'partitions' | 'decoder' | 'admin' | 'restore'>;
+
 /** Reads the state partition, committed records only, up to and including the fence. */
-export async function readStoredState(context: AggregatorContext, partition: number, fenceOffset: number): Promise<StoredState> {
+export async function readStoredState(context: StateSource, partition: number, fenceOffset: number): Promise<StoredState> {
   const topic = context.topics.state;
   const devices = new Map<string, Buffer>();
   const profiles = new Map<string, Buffer>();
@@ -77,7 +80,7 @@ export async function assertFirstStart(context: AggregatorContext, partition: nu
   if (traces.length === 0) return;
   throw new IngotError(
     'STATE_LOST',
-    `There is no progress record for partition ${partition} in ${topics.state}, but ${traces.join(', and ')}. The state was lost: restore the topic, or use new topics.`,
+    `There is no progress record for partition ${partition} in ${topics.state}, but ${traces.join(', and ')}. The state was lost: 'ingot rebuild-state' makes it anew from readings and journal; or restore the topic, or use new topics.`,
   );
 }
 
@@ -139,12 +142,7 @@ export function foldOf(context: AggregatorContext, partition: number, stored: St
 }
 
 /** Fills the table of identities from the records before the position. */
-export async function restoreIdentities(
-  context: AggregatorContext,
-  partition: number,
-  fold: PartitionFold,
-  position: number,
-): Promise<void> {
+export async function restoreIdentities(context: StateSource, partition: number, fold: PartitionFold, position: number): Promise<void> {
   const topic = context.topics.readings;
   const { logStartOffset } = await watermarksOf(context, topic, partition);
   const from = Math.max(logStartOffset, position - fold.settings.duplicateOffsets);
@@ -166,7 +164,7 @@ export async function restoreIdentities(
   await readRange(context.restore, { topic, partition }, { from, to: position, onRecord });
 }
 
-async function watermarksOf(context: AggregatorContext, topic: string, partition: number): Promise<Watermarks> {
+async function watermarksOf(context: Pick<AggregatorContext, 'admin'>, topic: string, partition: number): Promise<Watermarks> {
   const marks = (await context.admin.watermarks(topic))[partition];
   if (marks === undefined) throw new IngotError('PARTITIONS_CHANGED', `${topic} has no partition ${partition}.`);
   return marks;

@@ -166,6 +166,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/topics.ts')).topicsDescribe,
   },
   {
+    name: 'rebuild-state',
+    summary: "Make the aggregator's state anew from readings and journal, after it was lost",
+    section: 'Operate',
+    load: async () => (await import('./commands/rebuild-state.ts')).rebuildState,
+  },
+  {
     name: 'lag',
     summary: 'Show how far each role is behind what it reads',
     section: 'Operate',

@@ -1,10 +1,7 @@
-import { Kafka, logLevel } from 'kafkajs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { topicSpecs } from '../../src/kafka/topics.ts';
 import { ForeignProducer } from '../support/foreign-producer.ts';
-import { freshName, stack } from '../support/stack.ts';
 import { TestPipeline } from '../support/test-pipeline.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { recreateTopic } from '../support/topic-vandal.ts';
 
 // The state or the log is not what the aggregator left behind: going on would count readings twice or skip some, so it refuses, and says
 // what is wrong.
@@ -16,18 +13,6 @@ let pipeline: TestPipeline | undefined;
 afterEach(async () => {
   await pipeline?.close();
 });
-
-/** Deletes a topic and makes it anew, as the table of topics says. */
-async function recreate(running: TestPipeline, topic: string): Promise<void> {
-  const kafka = new Kafka({ brokers: [...stack().kafkaBrokers], clientId: freshName('vandal'), logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
-  await admin.connect();
-  await admin.deleteTopics({ topics: [topic] });
-  const specs = topicSpecs({ prefix: running.prefix, partitions: PARTITIONS, replication: 1 }).filter(({ name }) => name === topic);
-  await waitUntil(async () => !(await admin.listTopics()).includes(topic), 'the end of the topic');
-  await running.log.admin().createTopics(specs);
-  await admin.disconnect();
-}
 
 /** So many that every partition has some. */
 const devices = Array.from({ length: 12 }, (_, index) => `p${index}`);
@@ -62,14 +47,14 @@ describe('the aggregator refuses to start', () => {
   test('when the state topic was deleted and made anew while aggregates exist', { timeout: 60_000 }, async () => {
     const running = await used();
     const before = await running.dump();
-    await recreate(running, `${running.prefix}aggregator-state`);
+    await recreateTopic(running, `${running.prefix}aggregator-state`);
     const refused = running.start('aggregate');
     expect(await refused.ended(30_000)).toBe(1);
     expect(refused.log()).toContain('STATE_LOST');
     expect(refused.log()).toMatch(/no progress record for partition \d in \S+aggregator-state/);
     expect(refused.log()).toContain(`${running.prefix}aggregates-`);
     expect(refused.log()).toContain(`group ${running.prefix}aggregator has committed offset`);
-    expect(refused.log()).toContain('restore the topic');
+    expect(refused.log()).toContain('ingot rebuild-state');
     // Not a row was written.
     expect(await running.dump()).toMatchObject({ partitions: before.partitions });
   });
@@ -77,7 +62,7 @@ describe('the aggregator refuses to start', () => {
   test('when the readings were deleted and made anew', { timeout: 60_000 }, async () => {
     const running = await used();
     const before = await running.dump();
-    await recreate(running, `${running.prefix}readings`);
+    await recreateTopic(running, `${running.prefix}readings`);
     const producer = await ForeignProducer.open({ prefix: running.prefix, partitions: PARTITIONS });
     for (let sequence = 10; sequence < 16; sequence++) await feed(producer, sequence);
     await producer.close();

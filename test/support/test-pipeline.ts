@@ -33,7 +33,7 @@ export class TestPipeline {
   readonly folder: string;
   /** The environment that every role gets. */
   readonly environment: Readonly<Record<string, string>>;
-  readonly #partitions: number;
+  readonly partitions: number;
   readonly #roles: RoleProcess[] = [];
   #isClosed = false;
 
@@ -43,7 +43,7 @@ export class TestPipeline {
     this.prefix = prefix;
     this.log = log;
     this.folder = folder;
-    this.#partitions = options.partitions;
+    this.partitions = options.partitions;
     this.environment = {
       MQTT_URL: mosquittoUrl,
       MQTT_TOPICS: (options.devices ?? ['none']).map((device) => `devices/${device}/telemetry`).join(','),
@@ -79,7 +79,7 @@ export class TestPipeline {
 
   dump(): Promise<LogDump> {
     const { log, prefix } = this;
-    return dumpTopics({ log, prefix, partitions: this.#partitions, registryUrl: stack().registryUrl });
+    return dumpTopics({ log, prefix, partitions: this.partitions, registryUrl: stack().registryUrl });
   }
 
   verdict(dump: LogDump): FoldVerdict {
