@@ -100,4 +100,23 @@ describe('profiles of devices, changed while everything runs', () => {
     expect([labelsOf('m5')[0], labelsOf('m5').at(-1)]).toEqual(['yard', undefined]);
     expect([labelsOf('m0')[0], labelsOf('m0').at(-1)]).toEqual([undefined, 'hall-3']);
   });
+
+  test('can be given where only the aggregator registers schemas', { timeout: 60_000 }, async () => {
+    pipeline = await TestPipeline.create({ partitions: 1, rules: RULES });
+    const environment = { ...pipeline.environment, SCHEMA_AUTO_REGISTER: 'false' };
+    await pipeline.start('aggregate').logged('"started"');
+    expect((await runIngot(['devices', 'set', 'm0', '--label', 'site=hall-3'], environment)).code).toBe(0);
+    expect(jsonLines((await runIngot(['devices', 'show', 'm0'], environment)).out)).toMatchObject([
+      { deviceId: 'm0', labels: { site: 'hall-3' } },
+    ]);
+    expect((await runIngot(['devices', 'show', 'm1'], environment)).code).toBe(4);
+    expect(await runIngot(['devices', 'set', 'm0'], environment)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('nothing to set'),
+    });
+    expect(await runIngot(['devices', 'set', 'a/b', '--label', 'x=y'], environment)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no device id'),
+    });
+  });
 });
