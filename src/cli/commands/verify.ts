@@ -12,7 +12,7 @@ const PATIENCE_MS = 15_000;
 
 export const verify = defineCommand({
   description:
-    'Compares what came out with what `ingot simulate --truth FILE` sent: every window of every device and metric (count, minimum, maximum, sum; late parts merged) and every alert (raised, resolved, peak), each exactly once. The expectation is computed from the file by code of its own. Windows of silent devices close after a while, so a difference is only one when it is still there after --timeout. Exit code 4: there are differences.',
+    'Compares what came out with what `ingot simulate --truth FILE` sent: every window of every device and metric (count, minimum, maximum, sum; late parts merged) and every alert (raised, resolved, peak), each exactly once. The rules are those of this configuration: devices with thresholds of their own differ, and silences are left out. The expectation is computed from the file by code of its own. Windows of silent devices close after a while, so a difference is only one when it is still there after --timeout. Exit code 4: there are differences.',
   flags: {
     truth: { kind: 'string', placeholder: 'FILE', help: 'The truth file. It may hold several runs.' },
     timeout: { kind: 'duration', help: 'Look again until nothing differs, for at most so long. Default: idle + grace + 15s.' },
