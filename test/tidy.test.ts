@@ -277,6 +277,6 @@ describe('commands', () => {
   test('names are unique, in lower case, of one or two words', () => {
     const names = COMMANDS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
-    expect(names.filter((name) => !/^[a-z]+( [a-z]+)?$/.test(name))).toEqual([]);
+    expect(names.filter((name) => !/^[a-z]+(-[a-z]+)?( [a-z]+)?$/.test(name))).toEqual([]);
   });
 });
