@@ -88,11 +88,13 @@ async function startingId(target: SubjectSchema, start: Start): Promise<number> 
       const known = store.idOf(target.subject, target.schema.text);
       // A registry that is starting has not read back yet what it gave us: it is asked again.
       const isMissed = error.code === 'SCHEMA_NOT_REGISTERED' && known !== null;
-      if (!error.canRetry && !isMissed) throw error;
-      if (known !== null && !isMissed) {
+      // A certificate that has expired, or a password that was changed, is an outage too; it stops only who does not know the id.
+      const isAway = error.canRetry || error.code === 'REGISTRY_REFUSED';
+      if (known !== null && isAway) {
         schemaIdTakenFromDisk({ subject: target.subject, schemaId: known, error: error.message });
         return known;
       }
+      if (!error.canRetry && !isMissed) throw error;
       if (performance.now() + retryInMs > deadlineAtMs) throw error;
       registryAwaited({ url: registry.url, error: error.message, retryInMs });
       await sleep(retryInMs, undefined, start.signal === undefined ? {} : { signal: start.signal });

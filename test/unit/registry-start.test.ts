@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { IngotError } from '../../src/errors.ts';
 import { READING_SCHEMA } from '../../src/registry/our-schemas.ts';
 import { startSchemaCodecs } from '../../src/registry/schema-codecs.ts';
 import { openSchemaStore } from '../../src/registry/schema-store.ts';
@@ -91,6 +92,15 @@ describe('the start', () => {
     registry.isAway = true;
     const again = await (await start({ autoRegister: true })).openEncoder(READING_SCHEMA);
     expect(again.encode(reading)).toEqual(before);
+  });
+
+  it('goes on with the id of the last start when the registry refuses us, and only then', async () => {
+    const refuse = () => Promise.reject(new IngotError('REGISTRY_REFUSED', 'certificate has expired'));
+    const startRefused = async () =>
+      startSchemaCodecs({ registry: { ...registry, idOf: refuse }, store: await openStore(), topicPrefix: 't.', autoRegister: true });
+    await expect((await startRefused()).openEncoder(READING_SCHEMA)).rejects.toMatchObject({ code: 'REGISTRY_REFUSED' });
+    await (await start({ autoRegister: true })).openEncoder(READING_SCHEMA);
+    await (await startRefused()).openEncoder(READING_SCHEMA);
   });
 
   it('decodes during an outage what was decoded before it', async () => {
