@@ -36,6 +36,8 @@ export class ReadingTranscoder {
   readonly #flat = new FlatReading();
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   readonly #view = new DataView(this.#buffer.buffer);
+  /** By length: to make a view costs more than to write what it shows, and the lengths are few. */
+  readonly #views: Uint8Array[] = [];
   #at = 0;
   #ignoredFields = 0;
 
@@ -76,7 +78,7 @@ export class ReadingTranscoder {
     this.#writeMetrics();
     // No attributes.
     this.#writeByte(0);
-    return this.#buffer.subarray(0, this.#at);
+    return (this.#views[this.#at] ??= this.#buffer.subarray(0, this.#at));
   }
 
   #writeCommon(): void {
