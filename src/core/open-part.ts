@@ -3,6 +3,10 @@ import { Accumulator, type ClosedBy, type WindowAggregate } from './window-aggre
 
 /** The place of each common metric in `OpenPart.common`. */
 export const COMMON_METRIC_NAMES: readonly string[] = COMMON_METRICS.map((metric) => metric.name);
+/** Their places in the order of the names. */
+const COMMON_BY_NAME: readonly number[] = COMMON_METRIC_NAMES.map((_, index) => index).sort((a, b) =>
+  COMMON_METRIC_NAMES[a]! < COMMON_METRIC_NAMES[b]! ? -1 : 1,
+);
 const commonIndexByName: ReadonlyMap<string, number> = new Map(COMMON_METRIC_NAMES.map((name, index) => [name, index]));
 
 /**
@@ -84,10 +88,12 @@ export class OpenPart {
   /** All metrics with their accumulators, in the order of the names. */
   metrics(): [string, Accumulator][] {
     const all: [string, Accumulator][] = [];
-    this.common.forEach((accumulator, index) => {
+    for (const index of COMMON_BY_NAME) {
+      const accumulator = this.common[index] as Accumulator | null;
       if (accumulator !== null) all.push([COMMON_METRIC_NAMES[index]!, accumulator]);
-    });
-    if (this.others !== null) all.push(...this.others);
+    }
+    if (this.others === null) return all;
+    all.push(...this.others);
     return all.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 

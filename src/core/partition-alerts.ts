@@ -24,6 +24,8 @@ export class PartitionAlerts {
   private readonly origin: { readonly topic: string; readonly partition: number };
   private readonly uuid: NameToUuid;
   private readonly output: FoldOutbox;
+  /** What the rule sees of the reading; one for all, because each reading is judged before the next. */
+  private readonly sample = { offset: 0, timeMs: 0, value: 0, heardMs: 0, deviceMaxMs: 0 };
 
   constructor(options: { topic: string; partition: number; uuid: NameToUuid; output: FoldOutbox }) {
     this.origin = { topic: options.topic, partition: options.partition };
@@ -37,8 +39,13 @@ export class PartitionAlerts {
       if (rule.staleAfterMs !== null) this.endSilence(device, rule, { offset: at.offset, timeMs: reading.eventTime });
       const value = metricValueOf(reading, rule.metric);
       if (value === null) continue;
-      const { offset, clockMs: heardMs } = at;
-      this.judgeBy(device, rule, { offset, timeMs: reading.eventTime, value, heardMs, deviceMaxMs: device.maxT });
+      const { sample } = this;
+      sample.offset = at.offset;
+      sample.timeMs = reading.eventTime;
+      sample.value = value;
+      sample.heardMs = at.clockMs;
+      sample.deviceMaxMs = device.maxT;
+      this.judgeBy(device, rule, sample);
     }
   }
 
