@@ -58,8 +58,8 @@ export function changesOf(
     return profile !== null && !known.has(deviceId) && room < 0;
   };
   const sorted = changed.sort(([a], [b]) => (a < b ? -1 : 1));
-  const refused = sorted.filter(isRefused);
-  if (refused.length === 0) return sorted;
-  events.profilesRefused(refused.length, PROFILES_PER_PARTITION_MAX);
-  return sorted.filter((change) => !refused.includes(change));
+  const refused = new Set(sorted.filter(isRefused));
+  if (refused.size === 0) return sorted;
+  events.profilesRefused(refused.size, PROFILES_PER_PARTITION_MAX);
+  return sorted.filter((change) => !refused.has(change));
 }
