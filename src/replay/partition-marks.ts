@@ -11,7 +11,6 @@ import type { ReplayContext } from './replay-ports.ts';
 
 /** A commit or fence that fails without anybody having fenced us is tried again so often. */
 const ATTEMPTS_MAX = 5;
-const BACK_OFF_FIRST_MS = 200;
 
 export class PartitionMarks {
   readonly #context: ReplayContext;
@@ -89,7 +88,7 @@ export class PartitionMarks {
 
   /** Whoever was fenced does not fence back: the other one is at work. */
   async #giveUpOrWait(lane: TransactionLane, error: unknown): Promise<void> {
-    const { signal } = this.#context;
+    const { signal, backOffMs } = this.#context;
     await lane.close();
     if (lane.isFenced(error)) {
       throw new IngotError(
@@ -102,6 +101,6 @@ export class PartitionMarks {
     this.#failures += 1;
     if (!isInDoubt || signal.aborted || this.#failures >= ATTEMPTS_MAX) throw error;
     replayInDoubt({ partition: this.#partition, attempt: this.#failures, error: error.message });
-    await sleep(BACK_OFF_FIRST_MS * 2 ** (this.#failures - 1), undefined, { signal }).catch(() => undefined);
+    await sleep(backOffMs * 2 ** (this.#failures - 1), undefined, { signal }).catch(() => undefined);
   }
 }

@@ -49,6 +49,8 @@ export interface ReplayContext {
   readonly loop: FetchLoop;
   /** A lane under the transactional id of a partition. */
   readonly openLane: (partition: number) => TransactionLane;
+  /** After a first failure; doubled with each that follows. */
+  readonly backOffMs: number;
   /** Names this run in its marks: two runs never have the same. */
   readonly runId: string;
   readonly nowMs: () => number;

@@ -93,6 +93,7 @@ export class ReplayWorld {
       admin: client.admin(),
       loop: client.fetchLoop({ name: 'replay', maxWaitMs: 1, maxBytesPerPartition: 2_000, isolation: 'committed' }),
       openLane: (partition) => client.transactionLane({ transactionalId: transactionalId(partition), transactionTimeoutMs: 10_000 }),
+      backOffMs: 1,
       runId: `run-${this.#runs++}`,
       nowMs: () => this.nowMs,
       signal,

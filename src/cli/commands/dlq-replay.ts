@@ -21,6 +21,7 @@ const TRANSACTION_TIMEOUT_MS = 10_000;
 const LONG_POLL_MS = 100;
 const BYTES_PER_PARTITION = 1024 * 1024;
 const REGISTRY_DEADLINE_MS = 20_000;
+const BACK_OFF_MS = 200;
 /** Of max.message.bytes, for the key, the headers and the batch around a value. */
 const RECORD_OVERHEAD_BYTES = 4_096;
 const BROKER_MESSAGE_BYTES = 1_048_588;
@@ -141,6 +142,7 @@ async function replayContext(config: Config, log: LogClient, signal: AbortSignal
     loop: log.fetchLoop({ name: 'replay', maxWaitMs: LONG_POLL_MS, maxBytesPerPartition: BYTES_PER_PARTITION, isolation: 'committed' }),
     openLane: (partition) =>
       log.transactionLane({ transactionalId: `${topicPrefix}replay-${partition}`, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS }),
+    backOffMs: BACK_OFF_MS,
     runId: randomUUID(),
     nowMs: Date.now,
     signal,
