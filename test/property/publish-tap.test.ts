@@ -174,12 +174,16 @@ describe('what no broker may send', () => {
     ['a length of five bytes', [0x30, 0xff, 0xff, 0xff, 0xff, 1]],
     ['an empty PUBLISH', [0x30, 0]],
   ];
-  it.each(malformed)('closes the connection: %s', (_what, bytes) => {
-    const wire = new Wire();
-    const errors: string[] = [];
-    new PublishTap(wire, { hasProperties: true, onPublish: () => true, onMalformed: (error) => errors.push(error.message) });
-    wire.pipe(new Writable({ write: (_chunk, _encoding, done) => done() }));
-    wire.receive(Buffer.from(bytes));
-    expect([wire.destroyed, errors.length]).toEqual([true, 1]);
-  });
+  const both = malformed.flatMap(([what, bytes]) => [5, 4].map((level) => [what, level, bytes] as const));
+  it.each(both.filter(([what, level]) => level === 5 || !what.startsWith('properties')))(
+    'closes the connection: %s, at protocol level %i',
+    (_what, level, bytes) => {
+      const wire = new Wire();
+      const errors: string[] = [];
+      new PublishTap(wire, { hasProperties: level === 5, onPublish: () => true, onMalformed: (error) => errors.push(error.message) });
+      wire.pipe(new Writable({ write: (_chunk, _encoding, done) => done() }));
+      wire.receive(Buffer.from(bytes));
+      expect([wire.destroyed, errors.length]).toEqual([true, 1]);
+    },
+  );
 });
