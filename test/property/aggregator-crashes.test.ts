@@ -10,9 +10,11 @@ import { inVirtualTime } from '../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../support/virtual-clock.ts')).promisedTimeout }));
 
-const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 200);
+const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 2_000);
 /** A machine that is slower plays fewer stories, and a failure is made smaller for so long. */
-const PLAYING_MS = 25_000 * Math.max(1, numRuns / 200);
+const PLAYING_MS = 38_000 * Math.max(1, numRuns / 2_000);
+/** Fewer would show nothing. */
+const STORIES_MIN = Math.min(numRuns, 2_000) / 40;
 const PARTITIONS = 3;
 const BUSY = 1;
 /** Longer than any window stays open, and than any back-off. */
@@ -33,6 +35,8 @@ async function outcomeOf({ log, happenings, pace, ...rest }: Story): Promise<str
 
 test('a story of crashes ends with the outputs of one sequential fold', { timeout: 2 * PLAYING_MS + 60_000 }, async () => {
   const endMs = Date.now() + PLAYING_MS;
+  const cpuBefore = process.cpuUsage();
+  const seed = Math.floor(Math.random() * 2 ** 31);
   let played = 0;
   await fc.assert(
     fc.asyncProperty(story, async (of) => {
@@ -40,7 +44,11 @@ test('a story of crashes ends with the outputs of one sequential fold', { timeou
       expect(await outcomeOf(of)).toEqual([]);
       played++;
     }),
-    { numRuns },
+    { numRuns, seed },
   );
-  expect(played).toBeGreaterThan(numRuns / 10);
+  const { user } = process.cpuUsage(cpuBefore);
+  process.stdout.write(
+    `aggregator crashes: ${played} of ${numRuns} stories, seed ${seed}, ${(user / 1000 / played).toFixed(1)} ms CPU each\n`,
+  );
+  expect(played).toBeGreaterThanOrEqual(STORIES_MIN);
 });

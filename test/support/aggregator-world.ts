@@ -23,6 +23,8 @@ export const TOPICS: AggregatorTopics = {
 
 const GROUP_ID = 'telemetry.aggregator';
 const FOREIGN_ID = 'foreign';
+/** The end of a story is minutes of silence, and most of its cost would be asking for what does not come. */
+const SETTLING_LONG_POLL_MS = 10_000;
 
 export interface WorldOptions {
   readonly partitions: number;
@@ -42,7 +44,8 @@ export class AggregatorWorld implements SimulatedWorld {
   readonly partitions: number;
   readonly pace: CommitPace;
   readonly fetchBytes: number;
-  readonly longPollMs: number;
+  /** Changeable: what waits for an empty topic asks seldom once nothing else will happen. */
+  longPollMs: number;
   readonly clock: VirtualClock;
   isRegistryAway = false;
   isGroupSilent = false;
@@ -176,6 +179,7 @@ export class AggregatorWorld implements SimulatedWorld {
   /** No more faults: everything that has begun comes to its end, and every partition has an owner. */
   async heal(settings: FoldSettings): Promise<void> {
     this.isRegistryAway = false;
+    this.longPollMs = Math.max(this.longPollMs, SETTLING_LONG_POLL_MS);
     this.log.endOutage();
     this.scriptCommits([]);
     this.endForeignTransaction();

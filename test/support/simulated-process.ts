@@ -87,9 +87,10 @@ export class SimulatedProcess {
   }
 
   #context(wanted: WantedSettings): AggregatorContext {
-    const { topics, groupId, partitions, pace, fetchBytes, longPollMs } = this.#world;
-    const loop = (maxWaitMs: number) =>
-      this.#client.fetchLoop({ name: 'loop', maxWaitMs, maxBytesPerPartition: fetchBytes, isolation: 'committed' });
+    const { topics, groupId, partitions, pace, fetchBytes } = this.#world;
+    const options = { name: 'loop', maxBytesPerPartition: fetchBytes, isolation: 'committed' } as const;
+    const loop = (maxWaitMs: number) => this.#client.fetchLoop({ ...options, maxWaitMs });
+    const polling = () => this.#client.fetchLoop(this.#polling(options));
     return {
       groupId,
       topics,
@@ -99,14 +100,25 @@ export class SimulatedProcess {
       encoders: jsonEncoders(),
       uuid: nameUuid,
       admin: this.#admin(),
-      input: this.#fetchLoop(loop(longPollMs)),
+      input: this.#fetchLoop(polling()),
       restore: this.#fetchLoop(loop(1)),
-      profiles: this.#fetchLoop(loop(longPollMs)),
+      profiles: this.#fetchLoop(polling()),
       profileDecoder: PROFILE_DECODER,
       membership: this.#member,
       openLane: (partition) => this.#lane(partition),
       acceptLoss: false,
       pace,
+    };
+  }
+
+  /** Options of a loop whose long poll is what the world says at the moment. */
+  #polling<Options extends object>(options: Options): Options & { readonly maxWaitMs: number } {
+    const world = this.#world;
+    return {
+      ...options,
+      get maxWaitMs() {
+        return world.longPollMs;
+      },
     };
   }
 
