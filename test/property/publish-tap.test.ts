@@ -170,6 +170,7 @@ describe('what no broker may send', () => {
     ['QoS 3', [0x36, 5, 0, 1, 0x61, 0, 1]],
     ['packet id 0', [0x32, 5, 0, 1, 0x61, 0, 0]],
     ['a topic beyond the packet', [0x32, 5, 0, 9, 0x61, 0, 1, 0x30, 0]],
+    ['at QoS 0 a topic beyond the packet', [0x30, 3, 0, 9, 0x61]],
     ['properties beyond the packet', [0x32, 6, 0, 1, 0x61, 0, 1, 4, 0x30, 0, 0, 0]],
     ['a length of five bytes', [0x30, 0xff, 0xff, 0xff, 0xff, 1]],
     ['an empty PUBLISH', [0x30, 0]],
