@@ -77,7 +77,9 @@ function found(world: ReplayWorld): Map<string, number> {
   return counts;
 }
 
-test('each letter becomes a reading once, however often its replay is killed, fenced or in doubt', { timeout: 120_000 }, async () => {
+test('each letter becomes a reading once, however often its replay is killed, fenced or in doubt', {
+  timeout: 120_000 + numRuns * 200,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(letter, { maxLength: 40 }), fc.array(run, { maxLength: 5 }), async (letters, runs) => {
       const world = new ReplayWorld();

@@ -82,6 +82,24 @@ describe('two replays', () => {
     expect(values(world)).toEqual(upTo(150));
   });
 
+  test('one of which comes just before the other fences: what it has done is seen', async () => {
+    const world = worldOf(3);
+    const context = world.context();
+    const late: ReplayContext = {
+      ...context,
+      openLane: (partition) => {
+        const lane = context.openLane(partition);
+        const fence: typeof lane.fence = async (to) => {
+          await world.replay();
+          return await lane.fence(to);
+        };
+        return { fence, commit: (batches) => lane.commit(batches), isFenced: (error) => lane.isFenced(error), close: () => lane.close() };
+      },
+    };
+    expect(outcomes(await world.replay({}, late))).toEqual(Array<string>(3).fill('already_replayed'));
+    expect(values(world)).toEqual(upTo(3));
+  });
+
   test('one of which is in doubt while the other does its letters: they are not done again', async () => {
     const world = worldOf(3);
     const context = world.context();
