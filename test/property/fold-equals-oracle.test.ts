@@ -12,7 +12,7 @@ const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 2_000);
 /** More runs get more time. */
 const TIMEOUT_MS = 120_000 * Math.max(1, numRuns / 2_000);
 
-test(`the fold writes what the oracle writes, on ${numRuns} random logs`, () => {
+test(`the fold writes what the oracle writes, on ${numRuns} random logs`, { timeout: TIMEOUT_MS }, () => {
   fc.assert(
     fc.property(randomLog(), ({ setup, steps }) => {
       const expected = foldAll(setup, steps);
@@ -27,4 +27,4 @@ test(`the fold writes what the oracle writes, on ${numRuns} random logs`, () => 
     }),
     { numRuns },
   );
-}, TIMEOUT_MS);
+});

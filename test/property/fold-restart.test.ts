@@ -16,7 +16,7 @@ const numRuns = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 500);
 /** More runs get more time. */
 const TIMEOUT_MS = 60_000 * Math.max(1, numRuns / 500);
 
-test('restarts between any two steps change no output and no byte of the state', () => {
+test('restarts between any two steps change no output and no byte of the state', { timeout: TIMEOUT_MS }, () => {
   fc.assert(
     fc.property(randomLog(), fc.array(fc.boolean(), { maxLength: 200 }), ({ setup, steps }, restarts) => {
       const straight = new CoreDriver(setup);
@@ -29,9 +29,9 @@ test('restarts between any two steps change no output and no byte of the state',
     }),
     { numRuns },
   );
-}, TIMEOUT_MS);
+});
 
-test('decoding and encoding a state gives the same bytes', () => {
+test('decoding and encoding a state gives the same bytes', { timeout: TIMEOUT_MS }, () => {
   fc.assert(
     fc.property(randomLog(), ({ setup, steps }) => {
       const driver = new CoreDriver(setup);
@@ -44,7 +44,7 @@ test('decoding and encoding a state gives the same bytes', () => {
     }),
     { numRuns },
   );
-}, TIMEOUT_MS);
+});
 
 test('bytes that are no state are refused by name', () => {
   expect(() => decodeDeviceState(Buffer.from([9, 1, 2]))).toThrow(/format 9, expected 2/);
