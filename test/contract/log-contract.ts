@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FetchLoop, LogClient } from '../../src/kafka/log-port.ts';
-import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
+import { DEFAULT_TIMESTAMP_MS, encoded, readToEnd, values } from '../support/memory-log-records.ts';
 import { COMMITTED, type LogContractContext, type LogUnderTest } from './log-contract-context.ts';
 import { describeGroupsAndAdmin } from './log-group-contract.ts';
 import { describeReading } from './log-reading-contract.ts';
@@ -63,8 +63,8 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
         ]);
         expect(await readToEnd(loop, at)).toEqual([
           { offset: 0, timestampMs: 1_700_000_000_500, key: null, value: 'v', headers: {} },
-          { offset: 1, timestampMs: 1_700_000_000_000, key: 'd1', value: null, headers: { 'failure-reason': 'invalid_json' } },
-          { offset: 2, timestampMs: 1_700_000_000_000, key: '', value: '', headers: {} },
+          { offset: 1, timestampMs: DEFAULT_TIMESTAMP_MS, key: 'd1', value: null, headers: { 'failure-reason': 'invalid_json' } },
+          { offset: 2, timestampMs: DEFAULT_TIMESTAMP_MS, key: '', value: '', headers: {} },
         ]);
       });
 
