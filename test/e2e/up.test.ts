@@ -151,7 +151,7 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
     const ready = await get('/readyz');
     const { state, dependencies } = JSON.parse(ready.text) as { state: string; dependencies: { name: string; isUp: boolean }[] };
     expect([ready.status, state]).toEqual([200, 'ready']);
-    expect(dependencies.map(({ name }) => name).sort()).toEqual(['database', 'kafka', 'mqtt', 'registry']);
+    expect(dependencies.map(({ name }) => name).sort()).toEqual(['database', 'kafka', 'mqtt', 'mqtt_alerts', 'registry']);
     expect((await get('/metrics')).text).toMatch(/^ingot_readings_produced_total [1-9]/m);
     expect((await get('/')).text).toContain('<title>');
   });
