@@ -38,7 +38,7 @@ export const dlqReplay = defineCommand({
   args: [{ name: 'ID', help: "as in 'ingot dlq list'; all that the flags select when none is given", optional: true, many: true }],
   examples: [
     { line: 'ingot dlq replay --dry-run', shows: 'what would become of each letter' },
-    { line: 'ingot dlq replay --reason payload_too_large --since 1d', shows: 'some of them' },
+    { line: 'ingot dlq replay --reason undecodable --since 1d', shows: 'some of them' },
     { line: 'ingot dlq replay mqtt.dlq/3/17', shows: 'this one' },
     { line: 'ingot dlq replay --reason ancient --event-time-past-limit unlimited', shows: 'when the aggregator has that limit' },
   ],
