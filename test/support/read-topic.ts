@@ -23,7 +23,9 @@ export async function readTopic(log: LogClient, topic: string, options: ReadTopi
   try {
     const records: TopicRecord[] = [];
     for (const [partition, { logStartOffset, highWatermark }] of (await admin.watermarks(topic)).entries()) {
-      records.push(...(await readPartition(loop, { topic, partition }, { from: logStartOffset, until: highWatermark, ...options })));
+      const ofPartition = await readPartition(loop, { topic, partition }, { from: logStartOffset, until: highWatermark, ...options });
+      // One by one: so many arguments as there may be records are more than a call takes.
+      for (const record of ofPartition) records.push(record);
     }
     return records;
   } finally {

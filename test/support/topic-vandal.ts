@@ -1,4 +1,4 @@
-import { Kafka, logLevel } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { RecordsEncoder } from '../../src/core/record-batch.ts';
 import type { TopicPartition } from '../../src/kafka/log-port.ts';
 import { topicSpecs } from '../../src/kafka/topics.ts';
@@ -8,10 +8,10 @@ import { waitUntil } from './wait-until.ts';
 
 // What somebody with too many rights does to the topics of a pipeline that rests.
 
-type Admin = ReturnType<Kafka['admin']>;
+type Admin = ReturnType<InstanceType<typeof kafkajs.Kafka>['admin']>;
 
-async function asAdmin<Result>(work: (admin: Admin) => Promise<Result>): Promise<Result> {
-  const kafka = new Kafka({ brokers: [...stack().kafkaBrokers], clientId: freshName('vandal'), logLevel: logLevel.NOTHING });
+async function asAdmin<Result>(work: (admin: Admin) => Promise<Result>, brokers = stack().kafkaBrokers): Promise<Result> {
+  const kafka = new kafkajs.Kafka({ brokers: [...brokers], clientId: freshName('vandal'), logLevel: kafkajs.logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
   try {
@@ -60,4 +60,13 @@ export async function deleteRecordsBelow(topic: string, offsets: readonly number
 export async function addPartitions({ prefix, partitions }: TestPipeline, count: number): Promise<void> {
   const names = topicSpecs({ prefix, partitions, replication: 1 }).map(({ name }) => name);
   await asAdmin((admin) => admin.createPartitions({ topicPartitions: names.map((topic) => ({ topic, count })) }));
+}
+
+/** Changes settings of a topic. */
+export async function alterTopic(brokers: readonly string[], name: string, configs: Readonly<Record<string, string>>): Promise<void> {
+  const configEntries = Object.entries(configs).map(([key, value]) => ({ name: key, value }));
+  await asAdmin(
+    (admin) => admin.alterConfigs({ validateOnly: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries }] }),
+    brokers,
+  );
 }
