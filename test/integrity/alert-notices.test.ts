@@ -44,7 +44,7 @@ async function listen(url: string, filter: string): Promise<{ topic: string; pay
 }
 
 describe('alerts at the MQTT broker', () => {
-  test('are retained while they fire, through kills of the publisher and of the broker', { timeout: 120_000 }, async () => {
+  test('are retained while they fire, through kills of the publisher and of the broker', { timeout: 240_000 }, async () => {
     const broker = await brokerInFolder();
     const first = await broker.start();
     const pipeline = await TestPipeline.create({ partitions: 2, rules: RULES, settings: { MQTT_URL: first.url } });

@@ -38,7 +38,7 @@ function round(by: ForeignProducer, now: number, number: number): ForeignRecord[
 const raised = async (role: RoleProcess) => (await readMetrics(role)).sum('alert_transitions_total', { rule: 'hot', transition: 'RAISED' });
 
 describe('profiles of devices, changed while everything runs', () => {
-  test('are felt without a restart, and exactly once through a kill', { timeout: 120_000 }, async () => {
+  test('are felt without a restart, and exactly once through a kill', { timeout: 240_000 }, async () => {
     pipeline = await TestPipeline.create({ partitions: PARTITIONS, rules: RULES });
     const by = await ForeignProducer.open({ prefix: pipeline.prefix, partitions: PARTITIONS });
     producer = by;
@@ -101,7 +101,7 @@ describe('profiles of devices, changed while everything runs', () => {
     expect([labelsOf('m0')[0], labelsOf('m0').at(-1)]).toEqual([undefined, 'hall-3']);
   });
 
-  test('can be given where only the aggregator registers schemas', { timeout: 60_000 }, async () => {
+  test('can be given where only the aggregator registers schemas', { timeout: 120_000 }, async () => {
     pipeline = await TestPipeline.create({ partitions: 1, rules: RULES });
     const environment = { ...pipeline.environment, SCHEMA_AUTO_REGISTER: 'false' };
     await pipeline.start('aggregate').logged('"started"');
