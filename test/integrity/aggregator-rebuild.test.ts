@@ -101,7 +101,9 @@ describe('a rebuilt state', () => {
     expect(rows.map(({ exact }) => exact)).toEqual(['no', 'no']);
     expect(err).toContain('repeated from offset');
     expect(err).toContain('Alerts: ');
-    await goOn(feeding);
+    const role = feeding.aggregator();
+    await feeding.progress([role], 300);
+    await feeding.end(role);
     const { partitions } = await pipeline.dump();
     for (const { journal, aggregates, alerts } of partitions) {
       expect(journalViolations(journal, { firstTxnSeq: 1 })).toEqual([]);
@@ -124,7 +126,7 @@ describe('the aggregator refuses', () => {
     expect(refused.log()).toContain('--accept-loss');
     const role = pipeline.start('aggregate --accept-loss');
     await feeding.progress([role], 200);
-    await feeding.settle([role]);
+    await feeding.end(role);
     const { partitions } = await pipeline.dump();
     for (const [partition, { journal }] of partitions.entries()) {
       expect(journal.map(({ txnSeq }) => txnSeq)).toEqual(journal.map((_, index) => index + 1));
