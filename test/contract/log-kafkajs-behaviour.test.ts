@@ -5,7 +5,7 @@ import { partitionForKey } from '../../src/core/murmur2.ts';
 import { createProducerOn, openCluster } from '../../src/kafka/kafkajs-internals.ts';
 import { asTopicMessages } from '../../src/kafka/pre-encoded-messages.ts';
 import { isEncodable, type ProduceCall, produceRequestBytes, writeProduceRequest } from '../../src/kafka/produce-request.ts';
-import { encoded, type TextRecord } from '../support/memory-log-records.ts';
+import { DEFAULT_TIMESTAMP_MS, encoded, type TextRecord } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
 
 // What src/kafka relies on inside kafkajs 2.2.4, good and bad. A failure here after an upgrade says what to look at again.
@@ -27,7 +27,8 @@ const RequestQueue = require('kafkajs/src/network/requestQueue') as new (
 };
 const { version } = require('kafkajs/package.json') as { version: string };
 
-const TIMESTAMP_MS = 1_700_000_000_000;
+/** That of the batch, so that the deltas are 0 here and there. */
+const TIMESTAMP_MS = DEFAULT_TIMESTAMP_MS;
 
 /** The request as the library makes it of `messages` for partition 0. */
 function encodeRequest(messages: unknown): Promise<Buffer> {
