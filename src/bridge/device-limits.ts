@@ -19,6 +19,8 @@ export type LimitVerdict = 'pass' | 'shed' | 'device_limit';
 export const DEVICE_PLACE_MS = 24 * 3_600_000;
 /** Above this many topics the least recently used ones begin with a full bucket again. Who is too fast is among the recent ones. */
 const MAX_BUCKETS = 65_536;
+/** Above any topic of a device. What is longer shares one bucket: topics of 64 KiB, remembered one by one, would be gigabytes. */
+const LONGEST_TOPIC = 256;
 
 interface TokenBucket {
   tokens: number;
@@ -50,9 +52,10 @@ export class DeviceLimits {
   }
 
   #takeToken(mqttTopic: string, nowMs: number): boolean {
-    const bucket = this.#buckets.use(mqttTopic, nowMs);
+    const key = mqttTopic.length > LONGEST_TOPIC ? '' : mqttTopic;
+    const bucket = this.#buckets.use(key, nowMs);
     if (bucket === undefined) {
-      this.#buckets.add(mqttTopic, { tokens: this.#burst - 1, filledAtMs: nowMs }, nowMs);
+      this.#buckets.add(key, { tokens: this.#burst - 1, filledAtMs: nowMs }, nowMs);
       return true;
     }
     // A clock that was set back fills nothing, and counts from there.

@@ -14,7 +14,7 @@ const MAX_ROUTES = 65_536;
 /** Remembers by MQTT topic what follows from it, which is cheaper than to compute it for every message. */
 export class DeviceRoutes {
   readonly #partitions: number;
-  readonly #routes = new Map<string, DeviceRoute | null>();
+  readonly #routes = new Map<string, DeviceRoute>();
 
   constructor(partitions: number) {
     this.#partitions = partitions;
@@ -26,7 +26,8 @@ export class DeviceRoutes {
     if (known !== undefined) return known;
     if (this.#routes.size >= MAX_ROUTES) this.#routes.clear();
     const route = this.#routeOf(mqttTopic);
-    this.#routes.set(mqttTopic, route);
+    // A topic that names no device may have 64 KiB, and so many of those are gigabytes.
+    if (route !== null) this.#routes.set(mqttTopic, route);
     return route;
   }
 

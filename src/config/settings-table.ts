@@ -192,7 +192,7 @@ export const SETTINGS = {
       default: '32MiB',
       min: 64 * 1024,
       max: 4 * 1024 ** 3,
-      help: 'The same limit in bytes of payload.',
+      help: 'The same limit in bytes: payloads, topics and MQTT 5 properties.',
     }),
     maxPayloadBytes: bytesSetting('MAX_PAYLOAD_BYTES', {
       default: '64KiB',

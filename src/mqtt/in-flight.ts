@@ -16,7 +16,7 @@ export interface PublishPacket {
 
 export interface InFlightLimits {
   readonly maxMessages: number;
-  /** Bytes of payload. */
+  /** Bytes of topic, properties and payload: all that is kept of a message. */
   readonly maxBytes: number;
 }
 
@@ -73,14 +73,14 @@ export class InFlight {
     const { publish } = packet;
     const ticket = publish.qos === 0 ? NO_TICKET : this.#queue.push(publish.packetId);
     this.#messages++;
-    this.#bytes += publish.end - publish.payloadStart;
+    this.#bytes += publish.end - publish.topicStart;
     return new MqttDelivery(this, packet, ticket);
   }
 
   /** Called by a delivery, once. */
-  acknowledge(ticket: number, payloadBytes: number): void {
+  acknowledge(ticket: number, bytes: number): void {
     this.#messages--;
-    this.#bytes -= payloadBytes;
+    this.#bytes -= bytes;
     if (ticket !== NO_TICKET) this.#queue.complete(ticket);
     if (this.#isReleaseScheduled) return;
     // A batch acknowledges its deliveries one after the other; the microtask runs after the last of them, so they share one write.
@@ -111,6 +111,7 @@ class MqttDelivery implements Delivery {
   readonly receivedAt: number;
   readonly #inFlight: InFlight;
   readonly #ticket: number;
+  readonly #heldBytes: number;
   readonly #propertiesStart: number;
   readonly #propertiesEnd: number;
   #isAcknowledged = false;
@@ -126,6 +127,7 @@ class MqttDelivery implements Delivery {
     this.receivedAt = packet.receivedAt;
     this.#inFlight = inFlight;
     this.#ticket = ticket;
+    this.#heldBytes = publish.end - publish.topicStart;
     this.#propertiesStart = publish.propertiesStart;
     this.#propertiesEnd = publish.propertiesEnd;
   }
@@ -142,7 +144,7 @@ class MqttDelivery implements Delivery {
   ack(): void {
     if (this.#isAcknowledged) return;
     this.#isAcknowledged = true;
-    this.#inFlight.acknowledge(this.#ticket, this.payloadEnd - this.payloadStart);
+    this.#inFlight.acknowledge(this.#ticket, this.#heldBytes);
   }
 }
 

@@ -60,6 +60,21 @@ describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
     expect(connection.socket.writableLength).toBeGreaterThan(16 * 1024 ** 2);
   });
 
+  it('the limit in bytes holds for what is long beside the payload too', async () => {
+    const MEBIBYTE = 1024 ** 2;
+    const { taken, connection } = await taking({ maxInFlightBytes: MEBIBYTE });
+    const longTopic = { topic: `devices/${'x'.repeat(60_000)}/telemetry` };
+    const longProperty = { properties: { userProperties: { note: 'x'.repeat(60_000) } } };
+    connection.send(...ids(1, 40).map((id) => publish(id, '{}', protocolVersion === MQTT_5 ? longProperty : longTopic)));
+    const fitting = Math.ceil(MEBIBYTE / 60_050);
+    await waitUntil(() => taken.length >= fitting, 'the limit');
+    for (let done = 0; done < 40; done++) {
+      await waitUntil(() => taken.length === Math.min(40, done + fitting), 'as many as fit');
+      taken[done]!.ack();
+    }
+    await waitUntil(() => connection.pubacks.length === 40, 'the PUBACKs');
+  });
+
   it('acknowledging in any order sends PUBACKs in order, and takes as many more', async () => {
     const { taken, connection } = await taking();
     connection.send(...ids(1, 3 * LIMIT).map((id) => publish(id)));

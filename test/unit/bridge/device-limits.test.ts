@@ -33,6 +33,13 @@ describe('the rate of a device', () => {
     expect(limits.judge(topicOf('other'), T0)).toBe('pass');
   });
 
+  it('is shared by all topics that are too long for a device', () => {
+    const limits = rateLimits(1, 2);
+    const verdicts = ['a', 'b', 'c'].map((end) => limits.judge(topicOf('x'.repeat(60_000) + end), T0));
+    expect(verdicts).toEqual(['pass', 'pass', 'shed']);
+    expect(limits.judge(topicOf('x'.repeat(128)), T0)).toBe('pass');
+  });
+
   it('goes on when the clock is set back, and gives nothing for it', () => {
     const limits = rateLimits(1, 1);
     expect(limits.judge(topicOf('d1'), T0)).toBe('pass');
