@@ -254,8 +254,10 @@ export class PartitionRun {
       const firstAppendTimeMs = reader.hasHeaders ? firstAppendTimeOf(reader.headers(), timestampMs) : timestampMs;
       const alertsBefore = fold.pendingAlerts;
       const outcome = fold.reading(reader.offset, timestampMs, routed.value, firstAppendTimeMs);
-      if (fold.pendingAlerts > alertsBefore && reader.hasHeaders)
-        this.writer.traceAlerts(alertsBefore, fold.pendingAlerts, traceContextOfHeaders(reader.headers()));
+      if (fold.pendingAlerts > alertsBefore && reader.hasHeaders) {
+        const trace = traceContextOfHeaders(reader.headers());
+        if (trace !== null) this.writer.traceAlerts(alertsBefore, fold.pendingAlerts, { offset: reader.offset, trace });
+      }
       if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') {
         this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: timestampMs, firstAppendTimeMs });
       }

@@ -1,3 +1,4 @@
+import type { Alert } from '../core/alert-record.ts';
 import type { FoldOutput } from '../core/fold-output.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordsEncoder } from '../core/record-batch.ts';
@@ -73,6 +74,12 @@ export interface RefusedRecord {
   readonly trace: TraceContext | null;
 }
 
+/** A reading that belongs to a trace. */
+interface TracedReading {
+  readonly offset: number;
+  readonly trace: TraceContext;
+}
+
 /** What stands in a transaction besides the fold's output. */
 export interface SliceMarks {
   readonly progress: Progress;
@@ -92,8 +99,8 @@ export class SliceWriter {
   private readonly readingsTopic: string;
   private readonly encoders: RowEncoders;
   private readonly states = new DeviceStateEncoder();
-  /** Of alerts that a reading has caused which belongs to a trace, by their place in the fold's output. */
-  private readonly alertTraces = new Map<number, TraceContext>();
+  /** Readings of a trace with which alerts came, by the place of those in the fold's output. */
+  private readonly alertTraces = new Map<number, TracedReading>();
   private nowMs = 0;
 
   constructor(options: { topics: AggregatorTopics; partition: number; encoders: RowEncoders }) {
@@ -131,16 +138,22 @@ export class SliceWriter {
     ]);
   }
 
-  /** The fold's alerts [from, to) since `begin` were caused by a reading of this trace. */
-  traceAlerts(from: number, to: number, trace: TraceContext | null): void {
-    if (trace !== null) for (let place = from; place < to; place++) this.alertTraces.set(place, trace);
+  /** The fold's alerts [from, to) since `begin` came with this reading, which has caused them or moved the clock by which they were due. */
+  traceAlerts(from: number, to: number, reading: TracedReading): void {
+    for (let place = from; place < to; place++) this.alertTraces.set(place, reading);
+  }
+
+  /** The trace of the reading that caused the alert: it is the last of its evidence. */
+  private traceOf(place: number, { evidence }: Alert): TraceContext | undefined {
+    const reading = this.alertTraces.get(place);
+    return reading !== undefined && evidence.at(-1)?.offset === reading.offset ? reading.trace : undefined;
   }
 
   /** Adds what the fold put out and where it stands; returns all batches of the transaction. */
   finish(output: FoldOutput, marks: SliceMarks): EncodedRecords[] {
     for (const row of output.aggregates) this.aggregates.add(Buffer.from(row.deviceId), this.encoders.aggregate(row));
     for (const [place, alert] of output.alerts.entries())
-      this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert), this.alertTraces.get(place));
+      this.alerts.add(Buffer.from(alert.deviceId), this.encoders.alert(alert), this.traceOf(place, alert));
     // Tombstones go first: a device may have been forgotten and seen again in the same slice.
     for (const deviceId of output.forgottenDevices) this.state.add(Buffer.from(deviceId), null);
     for (const device of output.changedDevices) this.state.add(Buffer.from(device.deviceId), this.states.encode(device));

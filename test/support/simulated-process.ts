@@ -10,6 +10,7 @@ import type {
 } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
 import type { ProfileDecoder } from '../../src/aggregator/profile-decoding.ts';
+import { READING_REUSE } from '../../src/aggregator/routed-reading.ts';
 import { type DeviceProfileRecord, recordOfProfile } from '../../src/core/device-profile-record.ts';
 import type { Reading } from '../../src/core/reading.ts';
 import type {
@@ -256,14 +257,21 @@ export function decodeReading(value: Buffer): Reading | null {
 /** As few as make a range of records hold more: the real decoder keeps a limited number too. */
 const SCHEMAS_KNOWN_MAX = 2;
 
+/** What the aggregator has said that it does not look at. */
+const IGNORED = Object.fromEntries(READING_REUSE.ignored.map((field) => [field, null]));
+
 function jsonDecoder(load: (schemaId: number) => Promise<void>): ReadingDecoder {
   const known = new Set<number>();
+  // The real decoder too gives the same objects each time: who keeps one finds another reading in it.
+  const answer = { kind: 'value' as const, value: {} as Reading };
   return {
     decode(buffer, start, end): DecodedReading {
       const schemaId = buffer[start]!;
       if (!known.has(schemaId)) return { kind: 'unknown_schema', schemaId };
-      const value = decodeReading(buffer.subarray(start, end));
-      return value === null ? { kind: 'undecodable' } : { kind: 'value', value };
+      const decoded = decodeReading(buffer.subarray(start, end));
+      if (decoded === null) return { kind: 'undecodable' };
+      answer.value = Object.assign(answer.value, decoded, IGNORED);
+      return answer;
     },
     async load(schemaId) {
       await load(schemaId);

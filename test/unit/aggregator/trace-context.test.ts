@@ -7,7 +7,7 @@ import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { partitionOfKey } from '../../support/oracle/murmur2.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime } from '../../support/virtual-clock.ts';
+import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
@@ -26,7 +26,7 @@ const RULE: AlertRule = {
   levels: [],
   staleAfterMs: null,
 };
-const SETTINGS: FoldSettings = {
+const SETTINGS: Omit<FoldSettings, 'rules'> = {
   windowSizeMs: 60_000,
   graceMs: 10_000,
   idleMs: 30_000,
@@ -36,14 +36,14 @@ const SETTINGS: FoldSettings = {
   openPartsPerDeviceMax: 10,
   devicesPerPartitionMax: 10,
   duplicateOffsets: 100,
-  rules: [RULE],
   foldVersion: 1,
 };
 const START_MS = Date.UTC(2026, 0, 1);
 const traceOf = (number: number) => `00-${String(number).padStart(32, '4')}-00f067aa0ba902b7-01`;
 
-test('an alert carries the trace of the reading that caused it, a dead letter that of the refused one; garbage goes nowhere', () =>
-  inVirtualTime(async (clock) => {
+/** Plays a scene with one aggregator on one partition. */
+function play(rules: readonly AlertRule[], scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>): Promise<void> {
+  return inVirtualTime(async (clock) => {
     const pace = { recordsMax: 1_000, intervalMs: 50 };
     const world = new AggregatorWorld(clock, {
       partitions: 1,
@@ -53,6 +53,15 @@ test('an alert carries the trace of the reading that caused it, a dead letter th
       longPollMs: 1_000,
       latenciesMs: [2],
     });
+    world.start({ ...SETTINGS, rules }, 0);
+    await clock.advance(1_000);
+    await scene(world, clock);
+    for (const process of world.processes) process.kill();
+  });
+}
+
+test('an alert carries the trace of the reading that caused it, a dead letter that of the refused one; garbage goes nowhere', () =>
+  play([RULE], async (world, clock) => {
     const deviceId = Array.from({ length: 100 }, (_, index) => `d${index}`).find((id) => partitionOfKey(id, world.partitions) === 0)!;
     let second = 0;
     const record = (temperature: number, headers: Record<string, string>, backMs = 0): RecordStep => {
@@ -60,8 +69,6 @@ test('an alert carries the trace of the reading that caused it, a dead letter th
       const reading = plainReading({ deviceId, eventTime: appendTime - backMs, temperature });
       return { kind: 'record', offset: 0, appendTime, key: deviceId, reading, headers };
     };
-    world.start(SETTINGS, 0);
-    await clock.advance(1_000);
     world.append(
       [
         record(90, { traceparent: traceOf(1) }),
@@ -84,5 +91,17 @@ test('an alert carries the trace of the reading that caused it, a dead letter th
     expect(world.committed(TOPICS.readingsDlq).map(({ headers }) => headers)).toMatchObject([
       { 'failure-reason': 'ancient', traceparent: traceOf(7) },
     ]);
-    for (const process of world.processes) process.kill();
+  }));
+
+test('an alert that a timer raised carries no trace of the reading that moved the clock', () =>
+  play([{ ...RULE, forMs: 5_000 }], async (world, clock) => {
+    const record = (deviceId: string, second: number, trace: number): RecordStep => {
+      const appendTime = START_MS + 1_000 * second;
+      const reading = plainReading({ deviceId, eventTime: appendTime, temperature: 101 });
+      return { kind: 'record', offset: 0, appendTime, key: deviceId, reading, headers: { traceparent: traceOf(trace) } };
+    };
+    world.append([record('d0', 0, 1)], 1);
+    world.append([record('d1', 20, 2)], 1);
+    await clock.advance(5_000);
+    expect(world.committed(TOPICS.alerts).map(({ key, headers }) => [key, headers])).toEqual([['d0', {}]]);
   }));
