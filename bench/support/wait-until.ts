@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 600_000;
 
-/** Asks until the condition holds. Rejects when it does not within two minutes, or what `isOver` says has happened. */
+/** Asks until the condition holds. Rejects when it does not within ten minutes, or what `isOver` says has happened. */
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
