@@ -41,7 +41,7 @@ export async function missedProfiles(
   return { changes: changesOf(known.profiles, newest), nextOffset: highWatermark };
 }
 
-/** Bounds what a partition keeps in memory and in its state: about 1 KiB each, at most 32 KiB. */
+/** Bounds what a partition keeps in memory and in its state: about 1 KiB each, at most 32 KiB (core/device-profile-record.ts). */
 const PROFILES_PER_PARTITION_MAX = 100_000;
 
 /** Those that change something and for which there is room, in the order of device id. */

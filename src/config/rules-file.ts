@@ -113,7 +113,8 @@ function textOf(fields: Fields, name: string, { at, problems, pattern }: FieldCh
 function numberOf(fields: Fields, name: string, { at, problems, fallback, min }: FieldCheck & { fallback: number; min?: number }): number {
   const value = fields[name];
   if (value === undefined) return fallback;
-  if (typeof value === 'number' && Number.isFinite(value) && value >= (min ?? Number.NEGATIVE_INFINITY)) return value;
+  // Added to 0, -0 is 0, as it would be after the next restart: settings are kept as JSON.
+  if (typeof value === 'number' && Number.isFinite(value) && value >= (min ?? Number.NEGATIVE_INFINITY)) return value + 0;
   problems.push(`${at}: "${name}" must be a number${min === undefined ? '' : ` of at least ${min}`}, not ${JSON.stringify(value)}`);
   return fallback;
 }

@@ -1,5 +1,6 @@
 import { type AlertLevel, SEVERITIES } from './alert-rule.ts';
 import type { DeviceProfile, ProfileThreshold } from './device-profile.ts';
+import { canonicalText } from './fold-settings.ts';
 
 // A profile as a record of the devices topic (schemas/device-profile.avsc). Anybody may write there, so it is checked when it is read.
 
@@ -22,6 +23,9 @@ export interface ThresholdRecord {
 const LABELS_MAX = 32;
 const RULES_MAX = 100;
 const LEVELS_MAX = 8;
+/** In the state and the journal, where 500 of them stand in one record, which must stay below the 16 MiB of those topics. */
+export const PROFILE_BYTES_MAX = 32_000;
+const utf8 = new TextEncoder();
 const LABEL_NAME = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const LABEL_VALUE = /^[^\p{Cc}]{1,256}$/u;
 const RULE_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -41,7 +45,12 @@ export function profileProblem(record: DeviceProfileRecord): string | null {
   const badId = [...ruleIds, ...disabledRules].find((id) => !RULE_ID.test(id));
   if (badId !== undefined) return `${JSON.stringify(badId)} is no id of a rule`;
   if (new Set(ruleIds).size < ruleIds.length) return 'it gives two thresholds for one rule';
-  return thresholds.map(thresholdProblem).find((problem) => problem !== null) ?? null;
+  return thresholds.map(thresholdProblem).find((problem) => problem !== null) ?? sizeProblem(record);
+}
+
+function sizeProblem(record: DeviceProfileRecord): string | null {
+  const { length } = utf8.encode(canonicalText(profileOfRecord(record)));
+  return length <= PROFILE_BYTES_MAX ? null : `it has ${length} bytes; at most ${PROFILE_BYTES_MAX} are allowed`;
 }
 
 function thresholdProblem({ ruleId, threshold, deadband, levels }: ThresholdRecord): string | null {
@@ -66,9 +75,10 @@ export function profileOfRecord(record: DeviceProfileRecord): DeviceProfile {
 
 function thresholdOf({ threshold, deadband, levels }: ThresholdRecord): ProfileThreshold {
   return {
-    threshold,
-    deadband,
-    levels: levels?.map((level) => ({ threshold: level.threshold, severity: level.severity }) as AlertLevel) ?? null,
+    // Added to 0, -0 is 0, which is what it would be after the next restart: the state is JSON.
+    threshold: threshold + 0,
+    deadband: deadband === null ? null : deadband + 0,
+    levels: levels?.map((level) => ({ threshold: level.threshold + 0, severity: level.severity }) as AlertLevel) ?? null,
   };
 }
 
