@@ -158,7 +158,7 @@ export class PartitionRun {
       const taken = profiles.take();
       if (taken !== null) await this.changeProfiles(taken);
       answer ??= cursor.next();
-      const fetched = await this.answerOrTimeout(answer);
+      const fetched = await this.answerOrTimeout(answer, profiles.hasNews);
       if (fetched === null) {
         if (this.pending > 0) await this.commit();
         continue;
@@ -174,11 +174,11 @@ export class PartitionRun {
     answer?.catch(() => undefined); // Closing the cursor rejects it.
   }
 
-  /** The answer, or null when it is time to commit what is pending, or to stop. */
-  private answerOrTimeout(answer: Promise<Fetched>): Promise<Fetched | null> {
+  /** The answer, or null when it is time to commit what is pending, to look at profiles, or to stop. */
+  private answerOrTimeout(answer: Promise<Fetched>, isHurried: boolean): Promise<Fetched | null> {
     return new Promise((resolve, reject) => {
-      const leftMs = this.pendingSinceMs + this.slicePace.intervalMs - performance.now();
-      const timer = this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
+      const leftMs = isHurried ? 0 : this.pendingSinceMs + this.slicePace.intervalMs - performance.now();
+      const timer = isHurried || this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
       this.wake = () => resolve(null);
       answer.then(resolve, reject).finally(() => clearTimeout(timer));
     });
@@ -365,7 +365,8 @@ export class PartitionRun {
       this.settingsJournaledClockMs = this.fold.clockMs;
       this.profileRepeats.begin(this.fold.allProfiles);
     }
-    const profilesInForce = this.profileRepeats.next(this.fold.allProfiles);
+    // One piece at a time: two of the largest are more than a broker takes.
+    const profilesInForce = extras.profiles === undefined ? this.profileRepeats.next(this.fold.allProfiles) : undefined;
     return {
       txnSeq,
       from: this.committed,

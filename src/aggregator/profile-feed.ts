@@ -43,6 +43,11 @@ export class ProfileFeed {
     });
   }
 
+  /** Whether `take` would give something, or throw. */
+  get hasNews(): boolean {
+    return this.position !== this.takenUpTo || this.failure !== null;
+  }
+
   /** What has come since the last call; null when nothing has. Throws what made the feed give up. */
   take(): TakenProfiles | null {
     // Not the error itself: what stops a process when the readings have it only means here that the topic has to be read anew.
@@ -68,7 +73,7 @@ export class ProfileFeed {
       if (fetched === null) return;
       reader.reset(fetched);
       while (nextRecord(reader, this.at)) {
-        if (this.waiting.length >= WAITING_MAX) await new Promise<void>((resolve) => (this.room = resolve));
+        if (this.waiting.length >= WAITING_MAX) await this.roomForMore();
         await this.note(reader);
         if (this.stop.signal.aborted) return;
         this.position = reader.offset + 1;
@@ -77,6 +82,13 @@ export class ProfileFeed {
       this.position = Math.max(this.position, reader.nextOffset);
       if (this.waiting.length > 0 || this.position > before) this.onChange();
     }
+  }
+
+  private async roomForMore(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.room = resolve;
+    this.onChange();
+    await promise;
   }
 
   /** null when the cursor was closed by us. */

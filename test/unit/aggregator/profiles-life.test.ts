@@ -171,3 +171,32 @@ test('each run tells the journal the profiles in force, a piece with each transa
     expect(new Map(told.flatMap(({ profilesInForce }) => profilesInForce?.profiles ?? []))).toEqual(new Map(manyProfiles(700)));
     expect(told[0]?.settingsInForce).toBeDefined();
   }));
+
+test('a transaction that changes profiles does not repeat others as well', () =>
+  play(async (world, clock) => {
+    world.appendProfiles(manyProfiles(700));
+    const first = world.start(SETTINGS, 0);
+    await clock.advance(2_000);
+    first.kill();
+    world.expelDead();
+    world.appendProfiles([['d0', profileOf('north')]]);
+    world.start(SETTINGS, 0);
+    await clock.advance(20_000);
+    read(world, 0);
+    await clock.advance(200);
+    const journal = journalOf(world);
+    expect(journal.filter(({ profiles, profilesInForce }) => profiles !== undefined && profilesInForce !== undefined)).toEqual([]);
+    expect(journal.at(-1)?.profilesInForce).toMatchObject({ left: 201 });
+  }));
+
+test('a long list of changes that comes while it runs does not wait for a long poll between its pieces', () =>
+  play(async (world, clock) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(1_000);
+    world.longPollMs = 30_000;
+    read(world, 0);
+    await clock.advance(1_500);
+    world.appendProfiles(manyProfiles(1_200));
+    await clock.advance(1_500);
+    expect(changesOf(world).flat()).toHaveLength(1_200);
+  }));
