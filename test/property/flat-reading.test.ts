@@ -10,6 +10,8 @@ import { ReadingTranscoder } from '../../src/registry/reading-transcoder.ts';
 // The short way from JSON bytes to Avro bytes says nothing else than the long one: decode, then encode.
 
 const RUNS = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 3_000);
+/** More runs take longer, on a busy machine a millisecond each. */
+const TIMEOUT_MS = 60_000 + RUNS * 10;
 const RECEIVED_AT = 1_795_252_383_999;
 const SCHEMA_ID = 77;
 const MAX_PAYLOAD_BYTES = 65_536;
@@ -103,7 +105,7 @@ const usual = fc
   )
   .map((message) => JSON.stringify(message));
 
-describe('the short way', () => {
+describe('the short way', { timeout: TIMEOUT_MS }, () => {
   it('says what the long way says, of anything that looks like JSON', () => {
     fc.assert(
       fc.property(payloadText, (text) => void compare(text)),

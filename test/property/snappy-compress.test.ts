@@ -60,7 +60,7 @@ const compressible = fc
   .array(fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 90 }), fc.integer({ min: 1, max: 40 })), { maxLength: 60 })
   .map((pieces) => Buffer.concat(pieces.flatMap(([piece, times]) => Array.from({ length: times }, () => piece))));
 
-it('what is compressed can be decompressed: any bytes', () => {
+it('what is compressed can be decompressed: any bytes', { timeout: 60_000 + RUNS * 10 }, () => {
   fc.assert(
     fc.property(fc.oneof(fc.uint8Array({ maxLength: 2_000 }), compressible), (bytes) => {
       expect(roundTrip(bytes).equals(bytes)).toBe(true);
