@@ -32,14 +32,15 @@ export function encoded(to: TopicPartition, records: readonly (string | TextReco
   return { topic: to.topic, partition: to.partition, records: encoder.take(), count: encoder.count, baseTimestampMs: DEFAULT_TIMESTAMP_MS };
 }
 
-/** Reads what is visible from `offset` up to the end of the partition as it is when an answer comes back empty. */
+/** Reads what is visible from `offset` up to the end of the partition as it is when an answer comes back empty there. */
 export async function readToEnd(loop: FetchLoop, at: TopicPartition, offset = 0): Promise<ReadRecord[]> {
   const cursor = loop.open(at, offset);
   const reader = new RecordReader();
   const records: ReadRecord[] = [];
   for (;;) {
     const fetched = await cursor.next();
-    if (fetched.batches.length === 0) break;
+    // A broker that has given its bytes to other partitions answers with nothing too.
+    if (fetched.batches.length === 0 && fetched.fetchOffset >= fetched.lastStableOffset) break;
     reader.reset(fetched);
     while (reader.next()) records.push(currentRecord(reader));
   }
