@@ -14,6 +14,7 @@ export class MalformedPacketError extends Error {
 
 const PUBLISH_TYPE = 3;
 const LENGTH_BYTES_MAX = 4;
+const QOS_2_ADVICE = ', which nobody subscribes to here: another client may have left its session under our client id';
 
 /**
  * Reads one packet after the other: after `read` the fields tell where it ends, and of a PUBLISH where its parts stand. QoS 2 counts as
@@ -65,8 +66,8 @@ export class PublishReader {
   #readPublish(bytes: Uint8Array, first: number, bodyStart: number): void {
     const { end } = this;
     const qos = (first >>> 1) & 3;
-    if (qos > 1) throw new MalformedPacketError(`a PUBLISH at QoS ${qos}`);
-    this.qos = qos as 0 | 1;
+    if (qos > 1) throw new MalformedPacketError(`a PUBLISH at QoS ${qos}${qos === 2 ? QOS_2_ADVICE : ''}`);
+    this.qos = qos === 0 ? 0 : 1;
     this.isRetained = (first & 1) === 1;
     this.topicStart = bodyStart + 2;
     this.topicEnd = this.topicStart + ((bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!);
