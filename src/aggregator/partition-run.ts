@@ -177,7 +177,7 @@ export class PartitionRun {
   /** The answer, or null when it is time to commit what is pending, to look at profiles, or to stop. */
   private answerOrTimeout(answer: Promise<Fetched>, isHurried: boolean): Promise<Fetched | null> {
     return new Promise((resolve, reject) => {
-      const leftMs = isHurried ? 0 : this.pendingSinceMs + this.slicePace.intervalMs - performance.now();
+      const leftMs = isHurried ? 0 : this.pendingSinceMs + this.patienceMs - performance.now();
       const timer = isHurried || this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
       this.wake = () => resolve(null);
       answer.then(resolve, reject).finally(() => clearTimeout(timer));
@@ -190,12 +190,16 @@ export class PartitionRun {
     return this.lagRecords > pace.behindRecords ? pace.behind : pace.live;
   }
 
-  private isCommitDue(): boolean {
-    if (this.pending === 0) return false;
-    const waitedMs = performance.now() - this.pendingSinceMs;
-    if (waitedMs >= this.slicePace.intervalMs) return true;
+  /** How long the slice may wait for more. */
+  private get patienceMs(): number {
+    const { slicePace } = this;
+    if (this.fold.pendingAlerts === 0) return slicePace.intervalMs;
     // Somebody waits for an alert.
-    return this.fold.pendingAlerts > 0 && (this.slicePace === this.context.pace.live || waitedMs >= OLD_ALERTS_MS);
+    return slicePace === this.context.pace.live ? 0 : Math.min(OLD_ALERTS_MS, slicePace.intervalMs);
+  }
+
+  private isCommitDue(): boolean {
+    return this.pending > 0 && performance.now() - this.pendingSinceMs >= this.patienceMs;
   }
 
   /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
@@ -219,7 +223,7 @@ export class PartitionRun {
       this.position = reader.offset + 1;
       if (this.pending === 0) this.pendingSinceMs = performance.now();
       this.pending += 1;
-      if (this.pending >= recordsMax || fold.pendingRecords >= OUTPUT_RECORDS_MAX) {
+      if (this.pending >= recordsMax || fold.pendingRecords >= OUTPUT_RECORDS_MAX || this.writer.isFull) {
         this.noteLastFolded();
         await this.commit();
       }

@@ -21,10 +21,17 @@ import { DeviceStateEncoder } from './state-codec.ts';
 /** A batch of several records stays below the broker's default of 1 MiB for max.message.bytes, whatever the topic's own is. */
 const BATCH_BYTES_MAX = 768 * 1024;
 
+/**
+ * A slice ends early when it has copied this many bytes of dead letters: they are as large as whoever wrote them likes, and a batch unpacks
+ * to many times what was fetched.
+ */
+const DEAD_LETTER_BYTES_MAX = 8 * 1024 * 1024;
+
 /** Collects the records for one topic, cut into batches that a broker accepts. */
 class TopicRecords {
   private readonly encoder = new RecordsEncoder(16 * 1024);
   private full: EncodedRecords[] = [];
+  private fullBytes = 0;
   private readonly topic: string;
   private readonly partition: number;
 
@@ -35,7 +42,12 @@ class TopicRecords {
 
   begin(nowMs: number): void {
     this.full = [];
+    this.fullBytes = 0;
     this.encoder.reset(nowMs);
+  }
+
+  get sizeBytes(): number {
+    return this.fullBytes + this.encoder.sizeBytes;
   }
 
   add(key: Buffer | null, value: Buffer | null, headers?: readonly (readonly [string, string | Uint8Array])[]): void {
@@ -54,6 +66,7 @@ class TopicRecords {
     const { topic, partition, encoder } = this;
     const baseTimestampMs = encoder.baseTimestampMs;
     this.full.push({ topic, partition, records: encoder.take(), count: encoder.count, baseTimestampMs });
+    this.fullBytes += encoder.sizeBytes;
     encoder.reset(baseTimestampMs);
   }
 }
@@ -120,6 +133,11 @@ export class SliceWriter {
     this.nowMs = nowMs;
     this.alertTraces.clear();
     for (const topic of [this.aggregates, this.alerts, this.deadLetters, this.state, this.journal]) topic.begin(nowMs);
+  }
+
+  /** Whether the slice should end for what has been copied into it. */
+  get isFull(): boolean {
+    return this.deadLetters.sizeBytes >= DEAD_LETTER_BYTES_MAX;
   }
 
   /** Copies the refused record into the dead letters, its bytes untouched. */

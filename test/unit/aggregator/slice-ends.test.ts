@@ -1,0 +1,73 @@
+// When a slice ends: by what it holds, and by who waits for it.
+
+import { expect, test, vi } from 'vitest';
+import type { JournalEntry } from '../../../src/aggregator/progress.ts';
+import { highTemperatureRule } from '../../../src/core/alert-rule.ts';
+import type { FoldSettings } from '../../../src/core/fold-settings.ts';
+import { RecordsEncoder } from '../../../src/core/record-batch.ts';
+import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
+import type { RecordStep } from '../../support/oracle/fold-steps.ts';
+import { plainReading } from '../../support/oracle/plain-reading.ts';
+import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+
+vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
+
+const SETTINGS: FoldSettings = {
+  windowSizeMs: 60_000,
+  graceMs: 10_000,
+  idleMs: 30_000,
+  batchSize: 0,
+  skewMs: 60_000,
+  pastLimitMs: null,
+  openPartsPerDeviceMax: 10,
+  devicesPerPartitionMax: 10,
+  duplicateOffsets: 0,
+  rules: [highTemperatureRule(100, 5)],
+  foldVersion: 1,
+};
+const START_MS = Date.UTC(2026, 0, 1);
+const MEGABYTE = 1024 * 1024;
+const PACE = { live: { recordsMax: 5_000, intervalMs: 50 }, behind: { recordsMax: 100_000, intervalMs: 1_000 }, behindRecords: 10 };
+
+function play(options: Partial<WorldOptions>, scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>): Promise<void> {
+  return inVirtualTime(async (clock) => {
+    const common = { partitions: 1, busyPartition: 0, pace: PACE, fetchBytes: 10_000, longPollMs: 1_000, latenciesMs: [2] };
+    const world = new AggregatorWorld(clock, { ...common, ...options });
+    await scene(world, clock);
+    for (const process of world.processes) process.kill();
+  });
+}
+
+const record = (second: number, temperature: number): RecordStep => {
+  const appendTime = START_MS + 1_000 * second;
+  const reading = plainReading({ deviceId: 'd0', eventTime: appendTime, temperature });
+  return { kind: 'record', offset: 0, appendTime, key: 'd0', reading };
+};
+
+test('a slice of large dead letters ends after a few of them', () =>
+  play({ fetchBytes: 100 * MEGABYTE }, async (world, clock) => {
+    const at = { topic: TOPICS.readings, partition: 0 };
+    const encoder = new RecordsEncoder(MEGABYTE);
+    encoder.reset(0);
+    const garbage = Buffer.alloc(MEGABYTE - 10_000, 'x');
+    for (let count = 0; count < 40; count++) encoder.add(Buffer.from('d0'), garbage, 0);
+    world.log.partition(at).append({ ...at, records: encoder.take(), count: encoder.count, baseTimestampMs: 0 }, null);
+    world.start(SETTINGS, 0);
+    await clock.advance(5_000);
+    const slices = world.committed(TOPICS.journal).map(({ value }) => JSON.parse(value!) as JournalEntry);
+    expect(slices.at(-1)?.to).toBe(40);
+    expect(Math.max(...slices.map(({ from, to }) => to - from))).toBeLessThanOrEqual(9);
+  }));
+
+test('an alert of a backlog is written after a quarter of a second, also when nothing more can be read', () =>
+  play({ longPollMs: 30_000 }, async (world, clock) => {
+    // A transaction that stays open holds back what comes after it, so that the partition is behind and gets nothing.
+    world.append([record(0, 101)], 1);
+    const held = Array.from({ length: 20 }, (_, index) => record(1 + index, 20));
+    world.appendInTransaction(held, { schemaId: 1, end: 'open' });
+    world.start(SETTINGS, 0);
+    await clock.advance(200);
+    expect(world.committed(TOPICS.alerts)).toHaveLength(0);
+    await clock.advance(100);
+    expect(world.committed(TOPICS.alerts)).toHaveLength(1);
+  }));
