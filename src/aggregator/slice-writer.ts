@@ -27,6 +27,16 @@ const BATCH_BYTES_MAX = 768 * 1024;
  */
 const DEAD_LETTER_BYTES_MAX = 8 * 1024 * 1024;
 
+/**
+ * No more of a refused key or value is copied: the topic takes 16 MiB, and a compressed batch may bring a larger record. Where that stands is
+ * in the headers.
+ */
+const DEAD_LETTER_FIELD_BYTES_MAX = 7 * 1024 * 1024;
+
+function firstBytes(field: Buffer | null): Buffer | null {
+  return field === null ? null : field.subarray(0, DEAD_LETTER_FIELD_BYTES_MAX);
+}
+
 /** Collects the records for one topic, cut into batches that a broker accepts. */
 class TopicRecords {
   private readonly encoder = new RecordsEncoder(16 * 1024);
@@ -140,13 +150,17 @@ export class SliceWriter {
     return this.deadLetters.sizeBytes >= DEAD_LETTER_BYTES_MAX;
   }
 
-  /** Copies the refused record into the dead letters, its bytes untouched. */
+  /** Copies the refused record into the dead letters, its bytes untouched, unless they are more than any record of ours has. */
   deadLetter(refused: RefusedRecord): void {
-    this.deadLetters.add(refused.key, refused.value, [
+    const key = firstBytes(refused.key);
+    const value = firstBytes(refused.value);
+    const isWhole = key?.length === refused.key?.length && value?.length === refused.value?.length;
+    const cut = isWhole ? '' : ` (cut off: the key had ${refused.key?.length ?? 0} bytes, the value ${refused.value?.length ?? 0})`;
+    this.deadLetters.add(key, value, [
       ['original-topic', this.readingsTopic],
       ['failure-reason', refused.reason],
       ['failure-stage', 'aggregator'],
-      ['failure-detail', refused.detail],
+      ['failure-detail', refused.detail + cut],
       ['timestamp', String(this.nowMs)],
       [ATTEMPT_HEADER, String(refused.attempt)],
       [FIRST_APPEND_TIME_HEADER, String(refused.firstAppendTimeMs)],

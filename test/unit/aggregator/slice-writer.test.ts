@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { JournalEntry, Progress } from '../../../src/aggregator/progress.ts';
 import { SliceWriter } from '../../../src/aggregator/slice-writer.ts';
 import { FoldOutbox } from '../../../src/core/fold-output.ts';
+import { TOPICS as KAFKA_TOPICS } from '../../../src/kafka/topics.ts';
 import { TOPICS } from '../../support/aggregator-world.ts';
 
 const PROGRESS = { nextOffset: 1, txnSeq: 1 } as Progress;
@@ -23,4 +24,26 @@ test('large records are never put together into a batch that a broker refuses', 
   const deadLetters = batches.filter(({ topic }) => topic === TOPICS.readingsDlq);
   expect(deadLetters.reduce((sum, { count }) => sum + count, 0)).toBe(sizes.length);
   for (const { records } of deadLetters) expect(records.length).toBeLessThanOrEqual(BROKER_BYTES_MAX);
+});
+
+test('of a refused record that no topic would take the beginning is kept', () => {
+  const encode = () => Buffer.alloc(0);
+  const writer = new SliceWriter({ topics: TOPICS, partition: 0, encoders: { aggregate: encode, alert: encode } });
+  writer.begin(0);
+  const value = Buffer.alloc(20 * 1024 * 1024, 'x');
+  writer.deadLetter({
+    offset: 7,
+    value,
+    reason: 'undecodable',
+    detail: 'garbage',
+    key: value,
+    firstAppendTimeMs: 1,
+    attempt: 1,
+    trace: null,
+  });
+  const batches = writer.finish(new FoldOutbox().take(), { progress: PROGRESS, journal: JOURNAL });
+  const [letter] = batches.filter(({ topic }) => topic === TOPICS.readingsDlq);
+  const limit = Number(KAFKA_TOPICS.readingDeadLetters.configs['max.message.bytes']);
+  expect(letter!.records.length).toBeLessThan(limit);
+  expect(letter!.records.includes('garbage (cut off: the key had 20971520 bytes, the value 20971520)')).toBe(true);
 });
