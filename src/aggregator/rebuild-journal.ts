@@ -16,8 +16,10 @@ export interface RebuildStart {
   readonly readingsFrom: number;
   readonly settings: FoldSettings;
   readonly settingsId: string;
-  /** P before that transaction, -1 when it is the first one of all. */
+  /** P before that transaction, -1 when it is the first one of all, or of those that are left. */
   readonly clockMs: number;
+  /** The transaction's own P: all windows that were open before it had begun by then. */
+  readonly firstClockMs: number;
   readonly profiles: ReadonlyMap<string, DeviceProfile>;
   /** The newest transaction: the rebuilt state is that after it. */
   readonly last: JournalEntry;
@@ -91,6 +93,7 @@ class JournalScan {
         journalFrom: offset,
         readingsFrom: entry.from,
         clockMs: this.#last?.P ?? -1,
+        firstClockMs: entry.P,
         profiles: new Map(this.#profiles),
         isFromBeginning: isFirst,
       };
@@ -110,7 +113,7 @@ class JournalScan {
     if (this.#settings === null)
       throw new IngotError('STATE_LOST', 'No transaction in the journal tells the settings of the fold: it cannot be repeated.');
     // Everything that was folded is gone; what is left to know is where it ended.
-    const rest = { clockMs: last.P, profiles: this.#profiles, isFromBeginning: false };
+    const rest = { clockMs: last.P, firstClockMs: last.P, profiles: this.#profiles, isFromBeginning: false };
     return { ...this.#settings, ...rest, journalFrom: journalTo, journalTo, readingsFrom: last.to, last };
   }
 

@@ -189,7 +189,7 @@ function reportOf(start: RebuildStart, { fold, transactions, deviating }: Repeat
     'A device that was not heard since is forgotten: a late reading of it will not be known as late, and a redelivered one may count again.',
   ];
   // No part stays open for longer, so all that were open then have closed meanwhile.
-  if (fold.clockMs - start.clockMs <= windowSizeMs + graceMs + idleMs && fold.openPartCount > 0) {
+  if (fold.clockMs - start.firstClockMs <= windowSizeMs + graceMs + idleMs && fold.openPartCount > 0) {
     inexact.push(`Windows that were open then miss what they held: of ${fold.openPartCount} open now some may count too little.`);
   }
   if (deviating > 0) inexact.push(`${deviating} of ${transactions} transactions came to other counts than the journal has.`);

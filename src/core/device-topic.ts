@@ -6,9 +6,6 @@ import { DEVICE_ID_PATTERN } from './reading.ts';
 const PREFIX = 'devices/';
 const SUFFIX = '/telemetry';
 
-/** The MQTT topic filter that takes the telemetry of all devices. */
-export const TELEMETRY_TOPIC_FILTER = 'devices/+/telemetry';
-
 export type DeviceTopic =
   | { readonly ok: true; readonly deviceId: string }
   | { readonly ok: false; readonly reason: 'invalid_topic' | 'invalid_device_id' };
