@@ -73,7 +73,7 @@ export class InFlight {
     const { publish } = packet;
     const ticket = publish.qos === 0 ? NO_TICKET : this.#queue.push(publish.packetId);
     this.#messages++;
-    this.#bytes += publish.end - publish.topicStart;
+    this.#bytes += heldBytesOf(publish);
     return new MqttDelivery(this, packet, ticket);
   }
 
@@ -99,6 +99,10 @@ export class InFlight {
     }
     if (!this.isFull) this.#onRoom();
   }
+}
+
+function heldBytesOf({ topicStart, topicEnd, propertiesStart, end }: PublishReader): number {
+  return topicEnd - topicStart + (end - propertiesStart);
 }
 
 class MqttDelivery implements Delivery {
@@ -127,7 +131,7 @@ class MqttDelivery implements Delivery {
     this.receivedAt = packet.receivedAt;
     this.#inFlight = inFlight;
     this.#ticket = ticket;
-    this.#heldBytes = publish.end - publish.topicStart;
+    this.#heldBytes = heldBytesOf(publish);
     this.#propertiesStart = publish.propertiesStart;
     this.#propertiesEnd = publish.propertiesEnd;
   }
