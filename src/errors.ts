@@ -246,6 +246,11 @@ export const ERROR_KINDS = {
     exitCode: 2,
     meaning: "Another 'ingot up' runs on this data folder. Stop it, or use --ephemeral or another DATA_FOLDER.",
   },
+  DATABASE_IN_USE: {
+    canRetry: false,
+    exitCode: 2,
+    meaning: 'Another process has the embedded database of this data folder open. Stop it, or use DATABASE_URL or another DATA_FOLDER.',
+  },
   DATA_FOLDER_UNUSABLE: {
     canRetry: false,
     exitCode: 2,

@@ -38,4 +38,4 @@ const exitCode = await runCli({
 });
 
 // Client libraries keep sockets and timers open, so the process is ended rather than waited for, after stdout has taken everything.
-process.stdout.write('', () => process.exit(isStdoutGone ? 0 : exitCode));
+process.stdout.write('', () => process.exit(exitCode));

@@ -3,6 +3,7 @@ import { IngotError } from '../errors.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { contradictions, doubtfulSettings } from './contradictions.ts';
 import { nearestName } from './nearest-name.ts';
+import { rulesFileProblems } from './rules-file.ts';
 import type { Setting } from './setting.ts';
 import { ALL_SETTINGS, type Config } from './settings-table.ts';
 
@@ -80,9 +81,15 @@ function resolveAll(sources: ConfigSources, file: ConfigFile | null, addresses: 
     groups[group][name] = resolved.value;
   }
   const config = groups as unknown as Config;
-  if (problems.length === 0) problems.push(...contradictions(config));
+  if (problems.length === 0) problems.push(...contradictions(config), ...rulesProblems(settings, config));
   const warnings = [...misspeltVariables(sources.environment ?? {}), ...(problems.length === 0 ? doubtfulSettings(config) : [])];
   return { config: problems.length === 0 ? config : null, settings, problems, warnings };
+}
+
+/** Rules that are not valid are found before anything is started. Those of the running stack are in force, whatever the file says by now. */
+function rulesProblems(settings: readonly ResolvedSetting[], { alerts }: Config): readonly string[] {
+  if (alerts.rulesFile === null || settings.find(({ setting }) => setting.variable === 'RULES_FILE')?.origin === 'running stack') return [];
+  return rulesFileProblems(alerts.rulesFile);
 }
 
 interface Given {

@@ -26,20 +26,25 @@ const KNOWN_FIELDS = new Set([
 
 /** The rules of a file, sorted by id. IngotError `CONFIG_INVALID` with every problem. */
 export function readRulesFile(path: string): AlertRule[] {
+  const { rules, problems } = rulesIn(path);
+  if (problems.length > 0) throw new IngotError('CONFIG_INVALID', problems.join('\n'));
+  return rules;
+}
+
+/** What is wrong with a file of rules, a sentence each; empty when it is valid. */
+export function rulesFileProblems(path: string): readonly string[] {
+  return rulesIn(path).problems;
+}
+
+function rulesIn(path: string): ReturnType<typeof parseRules> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new IngotError('CONFIG_INVALID', `RULES_FILE: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause });
+  } catch (error) {
+    return { rules: [], problems: [`RULES_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`] };
   }
   const { rules, problems } = parseRules(text);
-  if (problems.length > 0) {
-    throw new IngotError(
-      'CONFIG_INVALID',
-      `RULES_FILE: ${path} is not valid; nothing was started.\n${problems.map((line) => `  - ${line}`).join('\n')}`,
-    );
-  }
-  return rules;
+  return { rules, problems: problems.map((problem) => `RULES_FILE: ${path}: ${problem}`) };
 }
 
 /** The same from the file's text; the rules are complete only when there are no problems. */

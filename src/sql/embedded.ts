@@ -1,10 +1,14 @@
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { IngotError } from '../errors.ts';
+import { type FileLock, takeFileLock } from '../ops/file-lock.ts';
 import type { DatabaseAnswer, DatabaseRequest } from './embedded-worker.ts';
 import { type SqlDatabase, type SqlResult, type SqlSession, toDatabaseError } from './sql-database.ts';
 
 // The embedded database: PGlite in a thread of its own, because its statements run to their end without letting anything else of their
-// thread run. One process at a time may have the folder open: who calls holds the lock of the data folder.
+// thread run. Two processes that have the folder open destroy it, and nothing in PGlite prevents that: hence a lock of our own beside it.
 
 // PGlite writes some 10 000 rows in a second, and whoever reads the tables waits meanwhile.
 const ROWS_PER_TRANSACTION = 2_000;
@@ -12,11 +16,12 @@ const ROWS_PER_TRANSACTION = 2_000;
 const TRANSACTION_INTERVAL_MS = 250;
 
 /**
- * Starts the thread when it is first used. `folder` is made when it is not there, with what is kept in `cacheFolder` so that it is made
+ * Takes the folder for this process until it is closed; IngotError `DATABASE_IN_USE`. Starts the thread when it is first used. `folder` is made when it is not there, with what is kept in `cacheFolder` so that it is made
  * quickly.
  */
 export function openEmbeddedDatabase(folder: string, cacheFolder: string | null = null): SqlDatabase {
   const address = `embedded database in ${folder}`;
+  const lock = lockOf(folder);
   let thread: DatabaseThread | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -42,8 +47,19 @@ export function openEmbeddedDatabase(folder: string, cacheFolder: string | null 
     close: async (deadlineMs) => {
       await thread?.close(deadlineMs);
       thread = null;
+      lock.release();
     },
   };
+}
+
+function lockOf(folder: string): FileLock {
+  mkdirSync(dirname(folder), { recursive: true });
+  const lock = takeFileLock(`${folder}.lock`);
+  if (lock !== null) return lock;
+  throw new IngotError(
+    'DATABASE_IN_USE',
+    `Another process has the embedded database in ${folder} open; 'ingot up' is one with its own sink. Stop it, or give this one DATABASE_URL or another DATA_FOLDER.`,
+  );
 }
 
 async function inTransaction<Result>(thread: DatabaseThread, work: (session: SqlSession) => Promise<Result>): Promise<Result> {

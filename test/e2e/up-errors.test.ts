@@ -105,10 +105,13 @@ describe('on components that are configured', { timeout: 120_000 }, () => {
     expect(out).not.toContain('verified');
   });
 
-  test('a reader that goes away ends it quietly', async () => {
-    const words = `up --simulate 1 | head -n 12; echo "exit \${PIPESTATUS[0]}"`;
+  test.each([
+    { words: 'up --simulate 1', exit: 0, what: 'a reader that goes away ends it quietly' },
+    { words: 'up --simulate 1 --duration 2m --verify', exit: 130, what: 'a reader that goes away before the comparison is no success' },
+  ])('$what', async ({ words, exit }) => {
+    const line = `./ingot ${words} | head -n 12; echo "exit \${PIPESTATUS[0]}"`;
     const environment = { PATH: process.env['PATH'], HTTP_PORT: '0', ...onTestStack('pipe') };
-    const shell = spawn('bash', ['-c', `./ingot ${words}`], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const shell = spawn('bash', ['-c', line], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     let [out, err] = ['', ''];
     shell.stdout.on('data', (chunk) => {
       out += String(chunk);
@@ -117,7 +120,7 @@ describe('on components that are configured', { timeout: 120_000 }, () => {
       err += String(chunk);
     });
     await once(shell, 'close');
-    expect([out.split('\n').slice(12), err]).toEqual([['exit 0', ''], '']);
+    expect([out.split('\n').slice(12), err]).toEqual([[`exit ${exit}`, ''], '']);
   });
 
   test('what is piped has no escape codes, and is plain lines', async () => {

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { formatDuration } from '../../config/duration.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { IngotError } from '../../errors.ts';
 import { type DataFolder, openDataFolder, openTemporaryFolder } from '../../local-stack/data-folder.ts';
@@ -161,14 +162,19 @@ function isGiven(context: UpContext, variable: string): boolean {
 
 /** What a command in another terminal has to know to find this stack and to read it as it is run. */
 function addressesOf(config: Config): StackAddresses {
-  const { window } = config;
+  const { window, alerts } = config;
   return {
     KAFKA_BROKERS: config.kafka.brokers.join(','),
     KAFKA_TOPIC_PREFIX: config.kafka.topicPrefix,
     SCHEMA_REGISTRY_URL: config.registry.url,
     MQTT_URL: config.mqtt.url,
-    WINDOW_SIZE: `${window.sizeMs}ms`,
-    WINDOW_GRACE: `${window.graceMs}ms`,
-    WINDOW_IDLE: `${window.idleMs}ms`,
+    WINDOW_SIZE: formatDuration(window.sizeMs),
+    WINDOW_GRACE: formatDuration(window.graceMs),
+    WINDOW_IDLE: formatDuration(window.idleMs),
+    EVENT_TIME_SKEW: formatDuration(window.skewMs),
+    EVENT_TIME_PAST_LIMIT: formatDuration(window.pastLimitMs),
+    ALERT_THRESHOLD_CELSIUS: String(alerts.thresholdCelsius),
+    ALERT_DEADBAND_CELSIUS: String(alerts.deadbandCelsius),
+    ...(alerts.rulesFile !== null && { RULES_FILE: alerts.rulesFile }),
   };
 }

@@ -98,6 +98,16 @@ describe('problems', () => {
     expect(() => requireConfig(loaded)).toThrow(/5 settings are not valid; nothing was started/);
   });
 
+  test('rules that are not valid are problems, unless they are those of the running stack', () => {
+    const path = fileWith('rules: [{ id: hot, metric: temperature }]\n');
+    const problem = expect.stringMatching(/^RULES_FILE: .*: rule "hot": /);
+    expect(loadConfig({ environment: { RULES_FILE: path } }).problems).toContainEqual(problem);
+    expect(loadConfig({ environment: { RULES_FILE: '/no/such/rules.yaml' } }).problems).toEqual([
+      'RULES_FILE: /no/such/rules.yaml cannot be read (ENOENT).',
+    ]);
+    expect(loadConfig({ runningStack: () => ({ RULES_FILE: path }) }).problems).toEqual([]);
+  });
+
   test('settings that contradict each other', () => {
     expect(loadConfig({ environment: { KAFKA_SASL_MECHANISM: 'plain' } }).problems).toEqual([
       expect.stringContaining('without KAFKA_SASL_USERNAME'),
