@@ -85,6 +85,11 @@ export const ERROR_KINDS = {
     meaning:
       "The state of a partition is gone while its outputs or offsets are there. Going on would count readings twice: see 'ingot rebuild-state'.",
   },
+  PARTITION_TAKEN_OVER: {
+    canRetry: true,
+    exitCode: 1,
+    meaning: 'Another aggregator took the partition while this one was beginning with it. This one goes on with what the group gives it.',
+  },
   STATE_OF_OTHER_GROUP: {
     canRetry: false,
     exitCode: 2,

@@ -29,7 +29,7 @@ export interface RestoredPartition {
 export async function restorePartition(context: AggregatorContext, partition: number, fenceOffset: number): Promise<RestoredPartition> {
   const stored = await readStoredState(context, partition, fenceOffset);
   const { progress } = stored;
-  if (progress === null) await assertFirstStart(context, partition);
+  if (progress === null) await assertFirstStart(context, partition, fenceOffset);
   else assertOurs(context, partition, progress, stored.settings);
   const { from: position, lost } =
     progress === null ? { from: await logStart(context, partition), lost: 0 } : await checkedPosition(context, partition, progress);

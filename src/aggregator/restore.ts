@@ -65,11 +65,15 @@ export async function readStoredState(context: StateSource, partition: number, f
   };
 }
 
+/** Itself, and the marker of its abort. */
+const RECORDS_OF_A_FENCE = 2;
+
 /**
  * Refuses to begin at the log's start when anything says that this partition was folded before: its outputs would be written twice.
  * IngotError `STATE_LOST`. Fences and aborted transactions leave traces in the log too, but none that a committed reader sees.
+ * What a later owner has written since our fence says nothing about what was there before: IngotError `PARTITION_TAKEN_OVER`.
  */
-export async function assertFirstStart(context: AggregatorContext, partition: number): Promise<void> {
+export async function assertFirstStart(context: AggregatorContext, partition: number, fenceOffset: number): Promise<void> {
   const { topics, groupId } = context;
   const traces: string[] = [];
   for (const topic of [topics.state, topics.journal, topics.aggregates]) {
@@ -78,6 +82,10 @@ export async function assertFirstStart(context: AggregatorContext, partition: nu
   const committed = (await context.admin.committedOffsets(groupId, topics.readings))[partition] ?? null;
   if (committed !== null) traces.push(`group ${groupId} has committed offset ${committed}`);
   if (traces.length === 0) return;
+  const { highWatermark } = await watermarksOf(context, topics.state, partition);
+  if (highWatermark > fenceOffset + RECORDS_OF_A_FENCE) {
+    throw new IngotError('PARTITION_TAKEN_OVER', `Another process has fenced ${topics.state}-${partition} since this one did.`);
+  }
   throw new IngotError(
     'STATE_LOST',
     `There is no progress record for partition ${partition} in ${topics.state}, but ${traces.join(', and ')}. The state was lost: 'ingot rebuild-state' makes it anew from readings and journal; or restore the topic, or use new topics.`,

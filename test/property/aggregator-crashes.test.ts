@@ -52,3 +52,45 @@ test('a story of crashes ends with the outputs of one sequential fold', { timeou
   );
   expect(played).toBeGreaterThanOrEqual(STORIES_MIN);
 });
+
+// Found by the property: the second process took the records of the third for those of a state that was lost, and gave up.
+test('processes that begin with a new partition at the same time do not take each other for a lost state', async () => {
+  const start = { kind: 'start', hasNewSettings: false, version: 0 } as const;
+  const append = { kind: 'append', records: 1, schemaId: 1, as: 'plain' } as const;
+  const settings = {
+    windowMs: 60_000,
+    graceMs: 10_000,
+    idleMs: 30_000,
+    batchSize: 0,
+    skewMs: 60_000,
+    pastLimitMs: null,
+    maxOpenParts: 100,
+    maxDevices: 100,
+    duplicateOffsets: 20,
+    rules: [],
+  };
+  const beginning: Story = {
+    log: { setup: { partition: BUSY, partitionCount: PARTITIONS, settings }, steps: [] },
+    happenings: [
+      { kind: 'time', ms: 23 },
+      { kind: 'stop', process: 0, deadlineMs: 5 },
+      start,
+      { kind: 'time', ms: 27 },
+      { kind: 'expel', process: 0 },
+      start,
+      { kind: 'expelDead' },
+      { kind: 'expelDead' },
+      append,
+      start,
+      { kind: 'profiles' },
+      append,
+      { kind: 'stop', process: 2, deadlineMs: 5 },
+      { ...append, schemaId: 2, as: 'commit' },
+    ],
+    pace: { recordsMax: 1, intervalMs: 5 },
+    fetchBytes: 1,
+    longPollMs: 500,
+    latenciesMs: [5, 2, 3, 20],
+  };
+  expect(await outcomeOf(beginning)).toEqual([]);
+});
