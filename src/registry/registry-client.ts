@@ -114,7 +114,9 @@ export function createSchemaRegistry({ url, auth, tls, requestTimeoutMs = REQUES
     schemaOf: (schemaId) => orNull(async () => schemaIn(await call(api.Schema.find, { id: schemaId }), url)),
     compatibilityOf: (subject) => orNull(async () => levelIn(await call(api.Subject.config, { subject }), url)),
     setCompatibility: async (subject, compatibility) => {
-      await must(api.Subject.updateConfig, { subject, body: { compatibility } });
+      const set = () => must(api.Subject.updateConfig, { subject, body: { compatibility } });
+      // Of several that set it for the first time at the same moment Apicurio answers all but one with 409; then it is there, and can be set.
+      await set().catch((error: unknown) => (isConflict(error) ? set() : Promise.reject(error)));
     },
     canFollow: async (subject, text) => {
       const verdict = await orNull(() => call(api.Subject.compatible, { subject, version: 'latest', body: { schema: text } }));
@@ -138,6 +140,10 @@ async function answerOf(asked: Promise<ApiResponse>, timeoutMs: number): Promise
   } finally {
     clearTimeout(timer);
   }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof IngotError && error.code === 'SCHEMA_INCOMPATIBLE';
 }
 
 /** Status 404. Thrown and caught inside this file. */

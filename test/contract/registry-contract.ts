@@ -77,6 +77,18 @@ export function registryContract(open: () => SchemaRegistry): void {
       expect(await registry.version(target.subject, 'latest')).toMatchObject({ version: 1 });
     });
 
+    // Three aggregators that were started together ended each other's start: the registry refuses all but one of those that come at once.
+    it('are registered once by many that come at the same moment', async () => {
+      const registry = open();
+      for (const schema of OUR_SCHEMAS) {
+        const target = subjectSchema(schema, `${freshName('together')}.`);
+        const ids = await Promise.all(Array.from({ length: 6 }, () => registerSchema(registry, target)));
+        expect(new Set(ids).size).toBe(1);
+        expect(await registry.version(target.subject, 'latest')).toMatchObject({ version: 1, schemaId: ids[0] });
+        expect(await registry.compatibilityOf(target.subject)).toBe(schema.compatibility);
+      }
+    });
+
     it('are found when somebody registered them with other white space', async () => {
       const registry = open();
       const target = subjectSchema(READING_SCHEMA, `${freshName('space')}.`);

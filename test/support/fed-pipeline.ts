@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { FoldVerdict } from './fold-verdict.ts';
 import { ForeignProducer } from './foreign-producer.ts';
 import { LiveFeed } from './live-feed.ts';
-import { readMetrics } from './role-metrics.ts';
+import { type RoleMetrics, readMetrics } from './role-metrics.ts';
 import type { RoleProcess } from './role-process.ts';
 import { TestPipeline } from './test-pipeline.ts';
 import { waitUntil } from './wait-until.ts';
@@ -112,13 +113,26 @@ export class FedPipeline {
   }
 }
 
+const ENDING_MS = 30_000;
+
 async function consumedBy(role: RoleProcess): Promise<number> {
-  return isAsked(role) ? (await readMetrics(role)).sum('readings_consumed_total') : 0;
+  return isAsked(role) ? (await metricsOf(role)).sum('readings_consumed_total') : 0;
 }
 
 /** The partitions that a process folds just now; none while it cannot be asked. */
 async function ownedBy(role: RoleProcess): Promise<string[]> {
-  return isAsked(role) ? (await readMetrics(role)).labelValues('aggregator_lag_records', 'partition') : [];
+  return isAsked(role) ? (await metricsOf(role)).labelValues('aggregator_lag_records', 'partition') : [];
+}
+
+/** A process that ends refuses to answer before it is known to have ended; then it is its log that says why. */
+async function metricsOf(role: RoleProcess): Promise<RoleMetrics> {
+  try {
+    return await readMetrics(role);
+  } catch (error) {
+    await Promise.race([role.ended(), sleep(ENDING_MS)]);
+    isAsked(role);
+    throw error;
+  }
 }
 
 /** Whether it has said where it can be asked. Throws when it has ended: nothing will come of waiting. */
