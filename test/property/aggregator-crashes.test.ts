@@ -6,6 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { type Story, StoryPlayer, story } from '../support/aggregator-story.ts';
 import { storyViolations } from '../support/aggregator-verdict.ts';
 import { AggregatorWorld } from '../support/aggregator-world.ts';
+import { plainReading } from '../support/oracle/plain-reading.ts';
 import { inVirtualTime } from '../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../support/virtual-clock.ts')).promisedTimeout }));
@@ -17,8 +18,11 @@ const PLAYING_MS = 38_000 * Math.max(1, numRuns / 2_000);
 const STORIES_MIN = Math.min(numRuns, 2_000) / 40;
 const PARTITIONS = 3;
 const BUSY = 1;
-/** Longer than any window stays open, and than any back-off. */
-const SETTLING_MS = 150_000;
+/**
+ * Twice as long as any window stays open, with its back-offs: a transaction that expired unnoticed makes the first tick fail, and what is due
+ * is then waited for anew.
+ */
+const SETTLING_MS = 250_000;
 
 async function outcomeOf({ log, happenings, pace, ...rest }: Story): Promise<string[]> {
   return await inVirtualTime(async (clock) => {
@@ -53,24 +57,34 @@ test('a story of crashes ends with the outputs of one sequential fold', { timeou
   expect(played).toBeGreaterThanOrEqual(STORIES_MIN);
 });
 
+const settings = {
+  windowMs: 60_000,
+  graceMs: 10_000,
+  idleMs: 30_000,
+  batchSize: 0,
+  skewMs: 60_000,
+  pastLimitMs: null,
+  maxOpenParts: 100,
+  maxDevices: 100,
+  duplicateOffsets: 20,
+  rules: [],
+};
+/** A story without anything in it. */
+const QUIET: Story = {
+  log: { setup: { partition: BUSY, partitionCount: PARTITIONS, settings }, steps: [] },
+  happenings: [],
+  pace: { recordsMax: 1, intervalMs: 5 },
+  fetchBytes: 1,
+  longPollMs: 500,
+  latenciesMs: [1],
+};
+
 // Found by the property: the second process took the records of the third for those of a state that was lost, and gave up.
 test('processes that begin with a new partition at the same time do not take each other for a lost state', async () => {
   const start = { kind: 'start', hasNewSettings: false, version: 0 } as const;
   const append = { kind: 'append', records: 1, schemaId: 1, as: 'plain' } as const;
-  const settings = {
-    windowMs: 60_000,
-    graceMs: 10_000,
-    idleMs: 30_000,
-    batchSize: 0,
-    skewMs: 60_000,
-    pastLimitMs: null,
-    maxOpenParts: 100,
-    maxDevices: 100,
-    duplicateOffsets: 20,
-    rules: [],
-  };
   const beginning: Story = {
-    log: { setup: { partition: BUSY, partitionCount: PARTITIONS, settings }, steps: [] },
+    ...QUIET,
     happenings: [
       { kind: 'time', ms: 23 },
       { kind: 'stop', process: 0, deadlineMs: 5 },
@@ -87,10 +101,20 @@ test('processes that begin with a new partition at the same time do not take eac
       { kind: 'stop', process: 2, deadlineMs: 5 },
       { ...append, schemaId: 2, as: 'commit' },
     ],
-    pace: { recordsMax: 1, intervalMs: 5 },
-    fetchBytes: 1,
-    longPollMs: 500,
     latenciesMs: [5, 2, 3, 20],
   };
   expect(await outcomeOf(beginning)).toEqual([]);
+});
+
+// Found by the property when it waited for less: the tick that closes the window fails, and comes again after a whole silence.
+test('a window is closed although the owner was fenced while nothing happened', async () => {
+  const time = 1_767_225_900_000;
+  const reading = plainReading({ deviceId: 'd1', eventTime: time, temperature: 20, identity: 1 });
+  const silent: Story = {
+    ...QUIET,
+    log: { ...QUIET.log, steps: [{ kind: 'record', offset: 1, appendTime: time, key: 'd1', headers: {}, reading }] },
+    happenings: [{ kind: 'append', records: 1, schemaId: 1, as: 'plain' }, { kind: 'time', ms: 400 }, { kind: 'expireTransaction' }],
+    latenciesMs: [1],
+  };
+  expect(await outcomeOf(silent)).toEqual([]);
 });
