@@ -1,26 +1,11 @@
+import type { IncomingMessage, ReadingOrigin } from '../bridge/reading-port.ts';
 import { FlatReading } from '../core/flat-reading.ts';
-import { type IdentitySeed, identityFrom } from '../core/identity.ts';
+import { identityFrom } from '../core/identity.ts';
 import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
 
 // From the bytes of an MQTT message to those of a SensorReading record, without the reading in between: for the messages that FlatReading
 // knows. Field by field as schemas/sensor-reading.avsc has them; test/property/flat-reading.test.ts compares the bytes with those that the
 // decoder and the encoder make of the same message.
-
-/** What is known of a device before its message is looked at. */
-export interface ReadingOrigin {
-  /** The device id in ASCII. */
-  readonly key: Uint8Array;
-  readonly identitySeed: IdentitySeed;
-}
-
-/** A message as it came in: the payload is bytes[payloadStart, payloadEnd). */
-export interface IncomingMessage {
-  readonly bytes: Buffer;
-  readonly payloadStart: number;
-  readonly payloadEnd: number;
-  /** Epoch ms. */
-  readonly receivedAt: number;
-}
 
 const BUFFER_BYTES = 8_192;
 /** Beside the names, which are part of the payload: 24 metrics of nine bytes, the doubles, the prefix. */
