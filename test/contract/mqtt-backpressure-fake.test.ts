@@ -17,6 +17,20 @@ const ids = (from: number, to: number) => Array.from({ length: to - from + 1 }, 
 const refused = { cmd: 'connack', returnCode: 1, reasonCode: 1, sessionPresent: false } as const;
 const granted = { cmd: 'connack', returnCode: 0, reasonCode: 0, sessionPresent: false } as const;
 
+/** So many looks in a row at which nothing has left the socket. */
+const STILL_LOOKS = 40;
+
+function standstillOf(socket: { readonly writableLength: number }): () => boolean {
+  let looks = 0;
+  let before = 0;
+  return () => {
+    const left = socket.writableLength;
+    looks = left === before && left > 0 ? looks + 1 : 0;
+    before = left;
+    return looks >= STILL_LOOKS;
+  };
+}
+
 describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
   async function taking(options: Partial<MqttSourceOptions> = {}): Promise<{ taken: Delivery[]; connection: ClientConnection }> {
     const server = await startScriptedBroker({
@@ -50,12 +64,7 @@ describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
     connection.send(...ids(1, 8_000).map((id) => publish(id, payload)));
     await waitUntil(() => taken.length === LIMIT, 'the limit');
     // 32 MB are more than the sockets of both sides hold: what is left stays with the broker, and does not get less.
-    const isStill = async (): Promise<boolean> => {
-      const before = connection.socket.writableLength;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      return connection.socket.writableLength === before && before > 0;
-    };
-    await waitUntil(isStill, 'a standstill');
+    await waitUntil(standstillOf(connection.socket), 'a standstill');
     expect(taken.length).toBe(LIMIT);
     expect(connection.socket.writableLength).toBeGreaterThan(16 * 1024 ** 2);
   });
