@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { FoldVerdict } from './fold-verdict.ts';
-import { ForeignProducer } from './foreign-producer.ts';
+import { ForeignProducer, type ForeignRecord } from './foreign-producer.ts';
 import { LiveFeed } from './live-feed.ts';
 import { type RoleMetrics, readMetrics } from './role-metrics.ts';
 import type { RoleProcess } from './role-process.ts';
@@ -12,6 +12,8 @@ import { waitUntil } from './wait-until.ts';
 // come to one sequential fold of what the devices said.
 
 const DEVICES = 24;
+/** Longer than any outage that a test makes. */
+const OUTAGE_MS = 120_000;
 /** Short, so that a test ends soon after its devices; rules with and without delay, so that timers are under way at any moment. */
 const SETTINGS = { WINDOW_SIZE: '1s', WINDOW_GRACE: '200ms', WINDOW_IDLE: '1s' };
 const RULES = `rules:
@@ -43,12 +45,13 @@ export class FedPipeline {
     const pipeline = await TestPipeline.create({ partitions, rules: RULES, settings: SETTINGS, ...kafka });
     await prepare?.(pipeline);
     const producer = await ForeignProducer.open({ prefix: pipeline.prefix, partitions, ...kafka });
-    const feed = new LiveFeed(producer, (now, number) =>
+    const round = (now: number, number: number): ForeignRecord[] =>
       Array.from({ length: DEVICES }, (_, index) => {
         const temperature = 98 + 9 * Math.sin(number / 5 + index);
         return producer.record({ deviceId: `s${index}`, eventTime: now, identity: 1 + number * DEVICES + index, temperature });
-      }),
-    );
+      });
+    // A Kafka of its own is one that a test may kill.
+    const feed = new LiveFeed(producer, round, { patienceMs: options.kafkaBrokers === undefined ? 0 : OUTAGE_MS });
     return new FedPipeline({ pipeline, producer, feed, partitions });
   }
 
