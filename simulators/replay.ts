@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { openGivenFile } from './given-file.ts';
 
 // CSV series of one metric with their own times, such as those of the Numenta Anomaly Benchmark: a header line
 // `timestamp,<name>`, then one reading a line, in the order in which they are to be sent.
@@ -13,7 +13,7 @@ export interface SeriesPoint {
 export async function readSeries(path: string): Promise<readonly SeriesPoint[]> {
   const points: SeriesPoint[] = [];
   let number = 0;
-  const file = await open(path);
+  const file = await openGivenFile(path, '--replay');
   try {
     for await (const line of file.readLines()) {
       number += 1;

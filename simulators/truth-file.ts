@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
+import { openGivenFile, openGivenFileToAppend } from './given-file.ts';
 import type { Metrics, SentReading } from './reading.ts';
 
 // The truth file: what was really sent, as JSON lines. A reading is in the file before it is on the wire, and its
@@ -46,9 +46,9 @@ export class TruthWriter {
   readonly #fd: number;
   #acked: [string, number][] = [];
 
-  /** Appends a run to the file, which is made when there is none. Throws what the file system says. */
+  /** Appends a run to the file, which is made when there is none. Throws UsageError when it cannot be opened. */
   constructor(path: string, header: TruthHeader) {
-    this.#fd = openSync(path, 'a+');
+    this.#fd = openGivenFileToAppend(path, '--truth');
     const size = fstatSync(this.#fd).size;
     // A run that crashed may have left half a line: the reader knows such a line by the header that follows it.
     if (size > 0 && lastByte(this.#fd, size) !== 0x0a) writeSync(this.#fd, '\n');
@@ -148,7 +148,7 @@ export async function readTruthFile(path: string): Promise<readonly TruthRun[]> 
   const collector = new RunCollector();
   let damaged: number | null = null;
   let number = 0;
-  const file = await open(path);
+  const file = await openGivenFile(path, '--truth');
   try {
     for await (const text of file.readLines()) {
       number += 1;

@@ -20,6 +20,8 @@ export interface ParsedCommandLine {
   readonly args: readonly string[];
   /** Text by variable of the settings given as flags. */
   readonly settings: ReadonlyMap<string, string>;
+  /** By variable too: which of its flags the user wrote. */
+  readonly writtenFlags: ReadonlyMap<string, string>;
   readonly help: boolean;
   readonly configFile: string | null;
   readonly color: boolean;
@@ -36,6 +38,7 @@ export function parseCommandLine(command: Pick<Command, 'flags' | 'args'>, words
   const known = knownFlags(command.flags);
   const values: Record<string, unknown> = {};
   const settings = new Map<string, string>();
+  const writtenFlags = new Map<string, string>();
   const args: string[] = [];
   for (let index = 0; index < words.length; index++) {
     const word = words[index]!;
@@ -56,13 +59,23 @@ export function parseCommandLine(command: Pick<Command, 'flags' | 'args'>, words
       text = words[++index];
       if (text === undefined) throw usage(`${given.written} needs a value`, name);
     }
-    if (setting) settings.set(setting.variable, text ?? String(!given.negated));
-    else setFlag(values, given.flag, flagValue(spec, given, { text, name }), spec);
+    if (setting) {
+      settings.set(setting.variable, text ?? String(!given.negated));
+      writtenFlags.set(setting.variable, given.written);
+    } else setFlag(values, given.flag, flagValue(spec, given, { text, name }), spec);
   }
   checkArgumentCount(command, args, { name, isHelp: values['help'] === true });
   fillDefaults(command.flags, values);
   const { help, config, color, ...flags } = values;
-  return { flags, args, settings, help: help === true, configFile: (config as string | undefined) ?? null, color: color !== false };
+  return {
+    flags,
+    args,
+    settings,
+    writtenFlags,
+    help: help === true,
+    configFile: (config as string | undefined) ?? null,
+    color: color !== false,
+  };
 }
 
 function knownFlags(flags: FlagTable): Known {

@@ -50,6 +50,7 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
   const { environment, stdout, stderr, signal, runningStack } = surroundings;
   const loaded = loadConfig({
     flags: line.settings,
+    writtenFlags: line.writtenFlags,
     environment,
     filePath: line.configFile ?? (environment['INGOT_CONFIG'] || null),
     commandDefaults: command.configDefaults ?? {},

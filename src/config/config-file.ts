@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
+import { whyUnreadable } from './file-failure.ts';
 import { nearestName } from './nearest-name.ts';
 import { ALL_SETTINGS } from './settings-table.ts';
 
@@ -26,9 +27,15 @@ export function readConfigFile(path: string): ConfigFile {
     if (root !== null && !isMapping(root)) problems.push(`${path}: given a ${typeName(root)}; allowed is a mapping of settings.`);
     else collect(root ?? {}, '', values, problems);
   } catch (error) {
-    problems.push(`${path}: the configuration file cannot be read: ${(error as Error).message.split('\n')[0]}`);
+    problems.push(`${path}: ${whyRefused(error)}`);
   }
   return { path, values, problems: problems.concat(unknownKeys(path, values)) };
+}
+
+/** The parser shows the place below its first line, where a line of problems has no room for it. */
+function whyRefused(error: unknown): string {
+  if (!(error instanceof YAMLParseError)) return `the configuration file is not used: ${whyUnreadable(error)}.`;
+  return `the configuration file is not valid YAML: ${error.message.split('\n')[0]?.replace(/:$/, '')}.`;
 }
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>

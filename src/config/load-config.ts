@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { IngotError } from '../errors.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { contradictions, doubtfulSettings } from './contradictions.ts';
+import { whyUnreadable } from './file-failure.ts';
 import { nearestName } from './nearest-name.ts';
 import { rulesFileProblems } from './rules-file.ts';
 import type { Setting } from './setting.ts';
@@ -14,6 +15,8 @@ export type SettingOrigin = 'flag' | 'environment' | 'file' | 'running stack' | 
 export interface ConfigSources {
   /** Text by variable, from flags such as --kafka-brokers. */
   readonly flags?: ReadonlyMap<string, string>;
+  /** The flag as the user wrote it, by variable: WINDOW_SIZE may have been `--window`. */
+  readonly writtenFlags?: ReadonlyMap<string, string>;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Path of the YAML file; null reads none. */
   readonly filePath?: string | null;
@@ -122,7 +125,9 @@ function resolveOne(setting: Setting<unknown>, from: Resolving): ResolvedSetting
 function firstGiven(setting: Setting<unknown>, { sources, file, addresses, problems }: Resolving): Given | undefined {
   const { variable } = setting;
   const flagText = sources.flags?.get(variable);
-  if (flagText !== undefined) return { text: flagText, origin: 'flag', source: `flag --${flagOfSetting(setting)}` };
+  if (flagText !== undefined) {
+    return { text: flagText, origin: 'flag', source: `flag ${sources.writtenFlags?.get(variable) ?? `--${flagOfSetting(setting)}`}` };
+  }
   const environmentText = fromVariables(setting, (name) => sources.environment?.[name], problems);
   if (environmentText !== undefined) return { text: environmentText, origin: 'environment', source: `environment variable ${variable}` };
   const fileText = fromVariables(setting, (name) => file?.values.get(name), problems);
@@ -159,7 +164,7 @@ function readSecretFile(
   try {
     text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
   } catch (error) {
-    return { text: null, problem: `it cannot be read (${(error as NodeJS.ErrnoException).code})` };
+    return { text: null, problem: whyUnreadable(error) };
   }
   if (text === '') return { text: null, problem: 'it is empty' };
   if (text.length > SECRET_BYTES_MAX) return { text: null, problem: `it is longer than ${SECRET_BYTES_MAX} characters` };

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import { whyUnreadable } from './file-failure.ts';
 
 // Certificates and keys in PEM files: what is wrong with one, and what a TLS client is given of them.
 
@@ -32,7 +33,7 @@ export function pemFileProblem(path: string, block: PemBlock): string | null {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    return `it cannot be read (${(error as NodeJS.ErrnoException).code})`;
+    return whyUnreadable(error);
   }
   if (text.trim() === '') return 'it is empty';
   if (text.length > FILE_BYTES_MAX) return `it is larger than ${FILE_BYTES_MAX} bytes`;

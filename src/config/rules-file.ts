@@ -4,6 +4,7 @@ import { type AlertLevel, type AlertRule, misplacedLevel, SEVERITIES, type Sever
 import { unitOf } from '../core/reading.ts';
 import { IngotError } from '../errors.ts';
 import { parseDuration } from './duration.ts';
+import { whyUnreadable } from './file-failure.ts';
 
 // rules.yaml: the alert rules of an installation. It replaces the built-in rule. Everything that is wrong is said at once.
 
@@ -41,7 +42,7 @@ function rulesIn(path: string): ReturnType<typeof parseRules> {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    return { rules: [], problems: [`RULES_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`] };
+    return { rules: [], problems: [`RULES_FILE: ${path}: ${whyUnreadable(error)}; allowed is a readable YAML file.`] };
   }
   const { rules, problems } = parseRules(text);
   return { rules, problems: problems.map((problem) => `RULES_FILE: ${path}: ${problem}`) };

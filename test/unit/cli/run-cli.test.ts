@@ -80,6 +80,10 @@ describe('configuration', () => {
     expect(checked.code).toBe(2);
     expect(checked.err).toMatch(/2 settings are not valid.*HTTP_PORT|HTTP_PORT.*WINDOW_SIZE/s);
   });
+  test('a problem names the flag that the user wrote', async () => {
+    expect((await ingot('config check --window 10x')).err).toContain('WINDOW_SIZE: given "10x" (flag --window);');
+    expect((await ingot('config check --window-size=10x')).err).toContain('WINDOW_SIZE: given "10x" (flag --window-size);');
+  });
   test('print masks secrets and names origins', async () => {
     const environment = { MQTT_USERNAME: 'u', MQTT_PASSWORD: 'hidden', MQTT_URL: 'mqtt://a:hidden@h' };
     const { out } = await ingot('config print --changed -o jsonl', { environment });

@@ -103,7 +103,7 @@ describe('problems', () => {
     const problem = expect.stringMatching(/^RULES_FILE: .*: rule "hot": /);
     expect(loadConfig({ environment: { RULES_FILE: path } }).problems).toContainEqual(problem);
     expect(loadConfig({ environment: { RULES_FILE: '/no/such/rules.yaml' } }).problems).toEqual([
-      'RULES_FILE: /no/such/rules.yaml cannot be read (ENOENT).',
+      'RULES_FILE: /no/such/rules.yaml: it cannot be read: there is no such file; allowed is a readable YAML file.',
     ]);
     expect(loadConfig({ runningStack: () => ({ RULES_FILE: path }) }).problems).toEqual([]);
   });
@@ -192,7 +192,9 @@ describe('secrets from files', () => {
     expect(loadConfig({ environment: { MQTT_USERNAME: 'u', MQTT_PASSWORD: 'x', MQTT_PASSWORD_FILE: path } }).problems).toEqual([
       expect.stringContaining('both given'),
     ]);
-    expect(loadConfig({ environment: { HTTP_TOKEN_FILE: '/nowhere' } }).problems).toEqual([expect.stringContaining('ENOENT')]);
+    expect(loadConfig({ environment: { HTTP_TOKEN_FILE: '/nowhere' } }).problems).toEqual([
+      expect.stringContaining('there is no such file'),
+    ]);
   });
 });
 
@@ -208,12 +210,14 @@ describe('the file', () => {
     ['kafka: {broker: a:1}', /KAFKA_BROKER in .* is not a setting. Did you mean KAFKA_BROKERS\?/],
     ['kafka: {brokers: a:1}\nKAFKA_BROKERS: b:1', /given twice/],
     ['- a', /mapping/],
-    ['a: [', /cannot be read/],
+    ['a: [', /not valid YAML: .* at line 1, column \d+\.$/],
   ])('%j is a problem', (text, message) => {
     expect(loadConfig({ filePath: fileWith(text) }).problems).toEqual([expect.stringMatching(message)]);
   });
   test('one that is not there is a problem; an empty one is none', () => {
-    expect(loadConfig({ filePath: join(folder, 'missing.yaml') }).problems).toEqual([expect.stringContaining('cannot be read')]);
+    expect(loadConfig({ filePath: join(folder, 'missing.yaml') }).problems).toEqual([
+      expect.stringMatching(/not used: it cannot be read: there is no such file\.$/),
+    ]);
     expect(loadConfig({ filePath: fileWith('') }).problems).toEqual([]);
   });
 });

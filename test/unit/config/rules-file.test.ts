@@ -106,5 +106,5 @@ test('the example of the machine series is valid; a file that is not there is na
   const path = new URL('../../../examples/nab/rules.yaml', import.meta.url).pathname;
   expect(readFileSync(path, 'utf8')).toContain('rules:');
   expect(readRulesFile(path)).toMatchObject([{ metric: 'machine_temperature', direction: 'above', threshold: 100, deadband: 5 }]);
-  expect(() => readRulesFile('/nowhere/rules.yaml')).toThrow('/nowhere/rules.yaml cannot be read (ENOENT)');
+  expect(() => readRulesFile('/nowhere/rules.yaml')).toThrow('/nowhere/rules.yaml: it cannot be read: there is no such file');
 });

@@ -42,8 +42,8 @@ describe('a secret in a file', () => {
 
   test.each(SECRETS)('%s: a file that is missing or empty is a problem that names its path', (variable) => {
     for (const [path, why] of [
-      ['/nowhere/secret', 'it cannot be read (ENOENT)'],
-      [folder, 'it cannot be read (EISDIR)'],
+      ['/nowhere/secret', 'it cannot be read: there is no such file'],
+      [folder, 'it cannot be read: it is a folder'],
       [fileWith(''), 'it is empty'],
       [fileWith('\n'), 'it is empty'],
     ] as const) {
@@ -114,7 +114,7 @@ describe('certificates and keys', () => {
       tls({ KAFKA_SSL_CA_FILE: '/nowhere/ca.pem', KAFKA_SSL_CERT_FILE: empty, KAFKA_SSL_KEY_FILE: certificates.client.cert }),
     );
     expect(problems).toEqual([
-      'KAFKA_SSL_CA_FILE: given "/nowhere/ca.pem" (environment variable KAFKA_SSL_CA_FILE); it cannot be read (ENOENT); allowed is a PEM file with a certificate.',
+      'KAFKA_SSL_CA_FILE: given "/nowhere/ca.pem" (environment variable KAFKA_SSL_CA_FILE); it cannot be read: there is no such file; allowed is a PEM file with a certificate.',
       `KAFKA_SSL_CERT_FILE: given "${empty}" (environment variable KAFKA_SSL_CERT_FILE); it is empty; allowed is a PEM file with a certificate.`,
       expect.stringMatching(/^KAFKA_SSL_KEY_FILE: .*it has no line -----BEGIN PRIVATE KEY-----; allowed is a PEM file with a key/),
     ]);
@@ -157,7 +157,7 @@ describe('certificates and keys', () => {
     const url = (file: string) => `postgres://u:s3cret@h/d?sslmode=verify-full&sslrootcert=${file}`;
     expect(problemsOf({ DATABASE_URL: url(certificates.ca) })).toEqual([]);
     expect(problemsOf({ DATABASE_URL: url('/nowhere') })).toEqual([
-      'DATABASE_URL: its sslrootcert is "/nowhere"; it cannot be read (ENOENT); allowed is a readable PEM file.',
+      'DATABASE_URL: its sslrootcert is "/nowhere"; it cannot be read: there is no such file; allowed is a readable PEM file.',
     ]);
   });
 });
