@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { DEFAULT_PACE, type ReadingDecoder } from '../../src/aggregator/aggregator-ports.ts';
+import { DEFAULT_PACE } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
 import { READING_REUSE, routedReading } from '../../src/aggregator/routed-reading.ts';
 import { SliceWriter } from '../../src/aggregator/slice-writer.ts';
@@ -13,6 +13,7 @@ import { createEncoder, parseAvroType } from '../../src/registry/avro-codec.ts';
 import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../src/registry/our-schemas.ts';
 import { NO_SCHEMA_STORE } from '../../src/registry/schema-store.ts';
 import { createValueDecoder } from '../../src/registry/value-decoder.ts';
+import type { ValueDecoder } from '../../src/registry/value-decoder-port.ts';
 import { readingOf } from './backlog.ts';
 
 // Where the CPU time of a reading goes inside the aggregator: the stages of one partition on bytes in memory, each run with one stage more
@@ -65,7 +66,7 @@ function backlogOfOnePartition(records: number, devices: number): Backlog {
   return { batches, records: written };
 }
 
-async function openDecoder(): Promise<ReadingDecoder> {
+async function openDecoder(): Promise<ValueDecoder<Reading>> {
   const decoder = createValueDecoder<Reading>({
     readerType: parseAvroType(READING_SCHEMA.text),
     reuse: READING_REUSE,
@@ -99,7 +100,7 @@ const encoders = {
 type Stage = 'batches' | 'decode' | 'fold' | 'write';
 
 class Pipeline {
-  readonly #decoder: ReadingDecoder;
+  readonly #decoder: ValueDecoder<Reading>;
   readonly #reader = new RecordReader();
   readonly #fold = new PartitionFold({ topic: 'r', partition: PARTITION, settings, uuid: nameUuid });
   readonly #writer = new SliceWriter({ topics, partition: PARTITION, encoders });
@@ -107,7 +108,7 @@ class Pipeline {
   writtenBytes = 0;
   decoded = 0;
 
-  constructor(decoder: ReadingDecoder) {
+  constructor(decoder: ValueDecoder<Reading>) {
     this.#decoder = decoder;
     this.#writer.begin(0);
   }

@@ -1,25 +1,10 @@
 import type { Alert, NameToUuid } from '../core/alert-record.ts';
+import type { DeviceProfileRecord } from '../core/device-profile-record.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import type { FetchLoop, GroupMembership, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
-import type { ProfileDecoder } from './profile-decoding.ts';
-
-/** Readings out of the wire format. */
-export interface ReadingDecoder {
-  /**
-   * Decodes the bytes buffer[start, end). Never throws. `undecodable` is final for these bytes; an unknown schema has to be loaded first, and
-   * then the same bytes are decoded again.
-   */
-  decode(buffer: Buffer, start: number, end: number): DecodedReading;
-  /** Fetches a schema. Resolves also when the registry knows no such id: then `decode` says undecodable. Rejects when the registry is away. */
-  load(schemaId: number): Promise<void>;
-}
-
-export type DecodedReading =
-  | { readonly kind: 'value'; readonly value: Reading }
-  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-  | { readonly kind: 'undecodable' };
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 
 /** Rows into the wire format. Each call returns a view that the next one overwrites. */
 export interface RowEncoders {
@@ -52,7 +37,7 @@ export interface AggregatorContext {
   readonly topics: AggregatorTopics;
   readonly partitions: number;
   readonly wanted: WantedSettings;
-  readonly decoder: ReadingDecoder;
+  readonly decoder: ValueDecoder<Reading>;
   readonly encoders: RowEncoders;
   readonly uuid: NameToUuid;
   readonly admin: LogAdmin;
@@ -62,7 +47,7 @@ export interface AggregatorContext {
   readonly restore: FetchLoop;
   /** Reads profiles while partitions run: a long poll while nothing changes. */
   readonly profiles: FetchLoop;
-  readonly profileDecoder: ProfileDecoder;
+  readonly profileDecoder: ValueDecoder<DeviceProfileRecord>;
   readonly membership: GroupMembership;
   /** A lane under the transactional id of a partition. */
   readonly openLane: (partition: number) => TransactionLane;

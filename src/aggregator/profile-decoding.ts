@@ -3,21 +3,9 @@ import { type DeviceProfileRecord, profileOfRecord, profileProblem } from '../co
 import { DEVICE_ID_PATTERN } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
 import * as events from '../ops/aggregator-events.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 
 // Records of the devices topic into profiles. Anybody may write there: what makes no sense is told and left out, and changes nothing.
-
-/** Profiles out of the wire format; the words are those of ReadingDecoder. */
-export interface ProfileDecoder {
-  decode(
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ):
-    | { readonly kind: 'value'; readonly value: DeviceProfileRecord }
-    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-    | { readonly kind: 'undecodable' };
-  load(schemaId: number): Promise<void>;
-}
 
 /** What a record of the devices topic says. */
 export type SaidOfDevice =
@@ -28,7 +16,7 @@ export type SaidOfDevice =
 const NONSENSE: SaidOfDevice = { kind: 'nonsense' };
 
 /** Reads the record that the reader stands on. */
-export function saidOfDevice(reader: RecordReader, decoder: ProfileDecoder, partition: number): SaidOfDevice {
+export function saidOfDevice(reader: RecordReader, decoder: ValueDecoder<DeviceProfileRecord>, partition: number): SaidOfDevice {
   const deviceId = reader.keyStart < 0 ? '' : reader.buffer.toString('utf8', reader.keyStart, reader.keyEnd);
   const refuse = (why: string): SaidOfDevice => {
     events.profileRefused({ partition, offset: reader.offset, why });
@@ -38,7 +26,7 @@ export function saidOfDevice(reader: RecordReader, decoder: ProfileDecoder, part
   if (reader.valueStart < 0) return { kind: 'change', deviceId, profile: null };
   const decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
   if (decoded.kind === 'unknown_schema') return decoded;
-  if (decoded.kind === 'undecodable') return refuse('it cannot be decoded');
+  if (decoded.kind === 'undecodable') return refuse(`it cannot be decoded: ${decoded.detail}`);
   if (decoded.value.deviceId !== deviceId) return refuse('its key is another device');
   const problem = profileProblem(decoded.value);
   return problem === null ? { kind: 'change', deviceId, profile: profileOfRecord(decoded.value) } : refuse(problem);

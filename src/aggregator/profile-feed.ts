@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProfileChange } from '../core/device-profile.ts';
+import type { DeviceProfileRecord } from '../core/device-profile-record.ts';
 import { RecordReader } from '../core/record-batch.ts';
 import type { FetchLoop, PartitionCursor, TopicPartition } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
-import { type ProfileDecoder, saidOfDevice } from './profile-decoding.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
+import { saidOfDevice } from './profile-decoding.ts';
 import { nextRecord } from './read-range.ts';
 
 // The devices topic while a partition runs: changes wait here until the run takes them between two slices.
@@ -20,7 +22,7 @@ export interface TakenProfiles {
 
 export class ProfileFeed {
   private readonly cursor: PartitionCursor;
-  private readonly decoder: ProfileDecoder;
+  private readonly decoder: ValueDecoder<DeviceProfileRecord>;
   private readonly at: TopicPartition;
   private readonly onChange: () => void;
   private readonly stop = new AbortController();
@@ -30,7 +32,13 @@ export class ProfileFeed {
   private failure: unknown = null;
   private room: () => void = () => undefined;
 
-  constructor(options: { loop: FetchLoop; decoder: ProfileDecoder; at: TopicPartition; from: number; onChange: () => void }) {
+  constructor(options: {
+    loop: FetchLoop;
+    decoder: ValueDecoder<DeviceProfileRecord>;
+    at: TopicPartition;
+    from: number;
+    onChange: () => void;
+  }) {
     this.at = options.at;
     this.decoder = options.decoder;
     this.onChange = options.onChange;

@@ -3,6 +3,7 @@ import { FOLD_VERSION } from '../core/fold-settings.ts';
 import { RecordsEncoder } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { EncodedRecords } from '../kafka/log-port.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import {
   encodeJson,
@@ -26,14 +27,7 @@ import { decodeDeviceState, encodeDeviceState } from './state-codec.ts';
 /** What a rebuild needs of an aggregator's surroundings. */
 export interface RebuildContext
   extends Pick<AggregatorContext, 'groupId' | 'topics' | 'partitions' | 'decoder' | 'uuid' | 'admin' | 'restore' | 'openLane'> {
-  readonly alertDecoder: {
-    decode(
-      buffer: Buffer,
-      start: number,
-      end: number,
-    ): { kind: 'value'; value: Alert } | { kind: 'unknown_schema'; schemaId: number } | { kind: 'undecodable' };
-    load(schemaId: number): Promise<void>;
-  };
+  readonly alertDecoder: ValueDecoder<Alert>;
 }
 
 export type RebuildOutcome =

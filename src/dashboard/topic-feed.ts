@@ -4,13 +4,13 @@ import { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { Fetched, FetchLoop, LogAdmin, PartitionCursor, Watermarks } from '../kafka/log-port.ts';
 import { batchSkipped, feedInterrupted, feedStarted, recordsBehindSkipped, recordUndecodable } from '../ops/dashboard-events.ts';
-import type { FeedDecoder } from './dashboard-ports.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 
 export interface TopicFeedOptions<Value> {
   readonly topic: string;
   readonly fetchLoop: FetchLoop;
   readonly admin: Pick<LogAdmin, 'watermarks'>;
-  readonly decoder: FeedDecoder<Value>;
+  readonly decoder: ValueDecoder<Value>;
   /** How many records before the end it begins, per partition. */
   readonly backRecords: number;
   /** When it is further behind than this, it goes on `backRecords` before the end; null: it never leaves anything out. */

@@ -5,7 +5,8 @@ import { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { FetchLoop, LogAdmin, PartitionCursor, Watermarks } from '../kafka/log-port.ts';
 import * as events from '../ops/notices-events.ts';
-import type { AlertDecoder, AlertPlace } from './notices-ports.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
+import type { AlertPlace } from './notices-ports.ts';
 
 // Every transition of the alerts topic, from the oldest that is kept, each partition in its order, committed records only.
 
@@ -15,7 +16,7 @@ export interface AlertFeedOptions {
   readonly topic: string;
   readonly loop: FetchLoop;
   readonly admin: Pick<LogAdmin, 'watermarks'>;
-  readonly decoder: AlertDecoder;
+  readonly decoder: ValueDecoder<Alert>;
   onAlert(alert: Alert, place: AlertPlace): void;
 }
 

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Alert } from '../core/alert-record.ts';
 import type { FetchLoop, LogAdmin } from '../kafka/log-port.ts';
 import * as events from '../ops/notices-events.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { FiringAlerts, type Notice } from './firing-alerts.ts';
-import type { AlertDecoder, NoticeBroker, NoticeConnection } from './notices-ports.ts';
+import type { NoticeBroker, NoticeConnection } from './notices-ports.ts';
 
 // The page: alerts from Kafka to MQTT, as `<prefix><device>/<rule>`. First the whole topic is read, to know what fires. Then, on every
 // connection, the broker's retained messages are made right; then each transition is published as it comes, at least once.
@@ -22,7 +24,7 @@ export interface AlertNoticesOptions {
   readonly topic: string;
   readonly loop: FetchLoop;
   readonly admin: Pick<LogAdmin, 'watermarks'>;
-  readonly decoder: AlertDecoder;
+  readonly decoder: ValueDecoder<Alert>;
   /** Told when the broker is there, and when it is not. */
   readonly onBroker: (error: Error | null) => void;
 }

@@ -1,5 +1,3 @@
-import type { Alert } from '../core/alert-record.ts';
-
 // What the alert notices ask of the outside: a broker that keeps retained messages, and a decoder of alerts.
 
 export interface NoticeBroker {
@@ -16,19 +14,6 @@ export interface NoticeConnection {
   /** QoS 1; resolves when the broker has acknowledged. An empty payload with `retain` takes the retained message away. */
   publish(topic: string, payload: string, options: { retain: boolean }): Promise<void>;
   close(deadlineMs: number): Promise<void>;
-}
-
-/** Alerts out of the wire format; the words are those of the aggregator's decoders. */
-export interface AlertDecoder {
-  decode(
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ):
-    | { readonly kind: 'value'; readonly value: Alert }
-    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-    | { readonly kind: 'undecodable' };
-  load(schemaId: number): Promise<void>;
 }
 
 /** Where a transition stands in the alerts topic. */

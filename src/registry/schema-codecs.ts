@@ -7,7 +7,8 @@ import type { OurSchema } from './our-schemas.ts';
 import { registerSchema, requireSchema, type SubjectSchema, subjectSchema } from './register-schemas.ts';
 import { createSchemaRegistry, type RegistryOptions, type SchemaRegistry } from './registry-client.ts';
 import { NO_SCHEMA_STORE, openSchemaStore, type SchemaStore } from './schema-store.ts';
-import { createValueDecoder, type ValueDecoder } from './value-decoder.ts';
+import { createValueDecoder } from './value-decoder.ts';
+import type { ValueDecoder } from './value-decoder-port.ts';
 
 // What the stages take from the registry: an encoder or a decoder for one of our types. After the start an encoder asks the registry for
 // nothing, a decoder only for schemas that it has not seen.

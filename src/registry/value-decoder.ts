@@ -8,26 +8,9 @@ import { RefusedSchemaError } from './avro-guard.ts';
 import type { Reuse } from './compiled-reader.ts';
 import type { SchemaRegistry } from './registry-client.ts';
 import type { SchemaStore } from './schema-store.ts';
+import type { Decoded, ValueDecoder } from './value-decoder-port.ts';
 
 // Record values to values of one of our types, whoever wrote them: by the schema id in front of the bytes.
-
-export type Decoded<Value> =
-  | { readonly kind: 'value'; readonly value: Value }
-  /** Load the schema, then decode the same bytes again. */
-  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-  /** Final for these bytes. */
-  | { readonly kind: 'undecodable'; readonly detail: string };
-
-export interface ValueDecoder<Value> {
-  /** Decodes the value in buffer[start, end). Never throws. */
-  decode(buffer: Buffer, start: number, end: number): Decoded<Value>;
-  /**
-   * Fetches a schema, once however many ask. Resolves also when the schema is refused, or when the registry has said for long enough that
-   * it knows no such id: then `decode` says undecodable. Rejects with IngotError `SCHEMA_UNKNOWN` (the registry may be starting),
-   * `REGISTRY_UNREACHABLE` or `REGISTRY_REFUSED`: try again after a second or so.
-   */
-  load(schemaId: number): Promise<void>;
-}
 
 /** Schemas whose readers are kept; the one that came first makes room. */
 const READERS_MAX = 256;

@@ -2,8 +2,9 @@ import { decodeReading } from '../core/decode-reading.ts';
 import { partitionForKey } from '../core/murmur2.ts';
 import { hasValidOrigin, hasValidValues, type Reading } from '../core/reading.ts';
 import { firstAppendTimeOf, REPLAY_WAIT_MAX_MS } from '../core/replay-headers.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 import { type DeadLetter, headerText } from './dead-letter.ts';
-import type { ReadingDecoder, ReadingEncoder, ReplayLimits } from './replay-ports.ts';
+import type { ReadingEncoder, ReplayLimits } from './replay-ports.ts';
 
 // Whether a letter would be a reading now. The cause may have been mended since: a limit raised, a schema registered, a clock passed.
 
@@ -26,7 +27,7 @@ export type Verdict =
   | { readonly kind: 'unknown_schema'; readonly schemaId: number };
 
 export interface Judge {
-  readonly decoder: ReadingDecoder;
+  readonly decoder: ValueDecoder<Reading>;
   readonly encoder: ReadingEncoder;
   readonly limits: ReplayLimits;
   readonly partitions: number;

@@ -1,17 +1,6 @@
 import type { Reading } from '../core/reading.ts';
 import type { FetchLoop, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
-
-/** Readings out of the wire format, as the registry's decoder does it. */
-export interface ReadingDecoder {
-  decode(buffer: Buffer, start: number, end: number): DecodedReading;
-  /** Fetches a schema; afterwards the same bytes are decoded again. Rejects when the registry is away. */
-  load(schemaId: number): Promise<void>;
-}
-
-export type DecodedReading =
-  | { readonly kind: 'value'; readonly value: Reading }
-  | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-  | { readonly kind: 'undecodable'; readonly detail: string };
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 
 /** A reading into the wire format: a view that is valid until the next call. */
 export interface ReadingEncoder {
@@ -42,7 +31,7 @@ export interface ReplayContext {
   readonly topics: ReplayTopics;
   readonly partitions: number;
   readonly limits: ReplayLimits;
-  readonly decoder: ReadingDecoder;
+  readonly decoder: ValueDecoder<Reading>;
   readonly encoder: ReadingEncoder;
   readonly admin: LogAdmin;
   /** Reads committed records; a short poll, since nothing is waited for. */

@@ -1,29 +1,15 @@
 import type { FetchLoop, GroupMembership, LogAdmin } from '../kafka/log-port.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 import type { RowWriter } from './row-writer.ts';
 import type { SinkRecord, SinkSlice } from './sink-slice.ts';
 import type { SqlDatabase } from './sql-database.ts';
 
 // What the sink takes from outside.
 
-/** Values out of the wire format. */
-export interface RowDecoder<Value> {
-  /** Decodes the bytes buffer[start, end). Never throws. An unknown schema has to be loaded first. */
-  decode(
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ):
-    | { readonly kind: 'value'; readonly value: Value }
-    | { readonly kind: 'unknown_schema'; readonly schemaId: number }
-    | { readonly kind: 'undecodable'; readonly detail: string };
-  /** Fetches a schema. Rejects when the registry is away. */
-  load(schemaId: number): Promise<void>;
-}
-
 /** One topic that the sink reads, with a group of its own. */
 export interface SinkSource<Value> {
   readonly topic: string;
-  readonly decoder: RowDecoder<Value>;
+  readonly decoder: ValueDecoder<Value>;
   readonly membership: GroupMembership;
   /** Where the decoded records of a slice belong. */
   place(records: readonly SinkRecord<Value>[]): Pick<SinkSlice, 'aggregates' | 'alerts'>;

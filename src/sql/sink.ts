@@ -4,10 +4,11 @@ import type { WindowAggregate } from '../core/window-aggregate.ts';
 import { IngotError } from '../errors.ts';
 import type { FetchLoop, GroupMembership, LogAdmin } from '../kafka/log-port.ts';
 import { sinkOffsetsNotCommitted } from '../ops/sink-events.ts';
+import type { ValueDecoder } from '../registry/value-decoder-port.ts';
 import { migrate } from './migrations.ts';
 import { PartitionReader } from './partition-reader.ts';
 import { createRowWriter } from './row-writer.ts';
-import type { RowDecoder, SinkContext, SinkSource } from './sink-ports.ts';
+import type { SinkContext, SinkSource } from './sink-ports.ts';
 import type { SqlDatabase } from './sql-database.ts';
 
 // The page: aggregates and alerts, each with a group of its own, become rows. Each partition of ours is read from the position in the
@@ -32,7 +33,7 @@ export interface SinkOptions {
 
 export interface SinkInput<Value> {
   readonly topic: string;
-  readonly decoder: RowDecoder<Value>;
+  readonly decoder: ValueDecoder<Value>;
   readonly membership: GroupMembership;
 }
 

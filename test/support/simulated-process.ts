@@ -3,13 +3,10 @@ import type {
   AggregatorContext,
   AggregatorTopics,
   CommitPace,
-  DecodedReading,
-  ReadingDecoder,
   RowEncoders,
   WantedSettings,
 } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
-import type { ProfileDecoder } from '../../src/aggregator/profile-decoding.ts';
 import { READING_REUSE } from '../../src/aggregator/routed-reading.ts';
 import { type DeviceProfileRecord, recordOfProfile } from '../../src/core/device-profile-record.ts';
 import type { Reading } from '../../src/core/reading.ts';
@@ -22,6 +19,7 @@ import type {
   PartitionCursor,
   TransactionLane,
 } from '../../src/kafka/log-port.ts';
+import type { Decoded, ValueDecoder } from '../../src/registry/value-decoder-port.ts';
 import type { MemoryLog } from './memory-log.ts';
 import type { OracleProfile } from './oracle/fold-steps.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -260,16 +258,16 @@ const SCHEMAS_KNOWN_MAX = 2;
 /** What the aggregator has said that it does not look at. */
 const IGNORED = Object.fromEntries(READING_REUSE.ignored.map((field) => [field, null]));
 
-function jsonDecoder(load: (schemaId: number) => Promise<void>): ReadingDecoder {
+function jsonDecoder(load: (schemaId: number) => Promise<void>): ValueDecoder<Reading> {
   const known = new Set<number>();
   // The real decoder too gives the same objects each time: who keeps one finds another reading in it.
   const answer = { kind: 'value' as const, value: {} as Reading };
   return {
-    decode(buffer, start, end): DecodedReading {
+    decode(buffer, start, end): Decoded<Reading> {
       const schemaId = buffer[start]!;
       if (!known.has(schemaId)) return { kind: 'unknown_schema', schemaId };
       const decoded = decodeReading(buffer.subarray(start, end));
-      if (decoded === null) return { kind: 'undecodable' };
+      if (decoded === null) return { kind: 'undecodable', detail: 'no reading' };
       answer.value = Object.assign(answer.value, decoded, IGNORED);
       return answer;
     },
@@ -293,12 +291,12 @@ export function encodeProfileRecord(deviceId: string, profile: OracleProfile | n
   return profile === null ? null : Buffer.from(JSON.stringify(recordOfProfile(deviceId, profile, 0)));
 }
 
-const PROFILE_DECODER: ProfileDecoder = {
+const PROFILE_DECODER: ValueDecoder<DeviceProfileRecord> = {
   decode(buffer, start, end) {
     try {
       return { kind: 'value', value: JSON.parse(buffer.toString('utf8', start, end)) as DeviceProfileRecord };
     } catch {
-      return { kind: 'undecodable' };
+      return { kind: 'undecodable', detail: 'no JSON' };
     }
   },
   load: () => Promise.resolve(),

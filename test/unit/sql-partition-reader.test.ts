@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { IngotError } from '../../src/errors.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { configureLog } from '../../src/ops/log.ts';
+import type { ValueDecoder } from '../../src/registry/value-decoder-port.ts';
 import { PartitionReader } from '../../src/sql/partition-reader.ts';
 import { createRowWriter, type RowWriter } from '../../src/sql/row-writer.ts';
-import type { RowDecoder } from '../../src/sql/sink-ports.ts';
 import { MemoryLog } from '../support/memory-log.ts';
 import { PositionsDatabase } from '../support/positions-database.ts';
 import { aggregate } from '../support/sink-records.ts';
@@ -17,7 +17,7 @@ configureLog({ level: 'silent', format: 'json' });
 
 const AT = { topic: 'aggregates', partition: 0 };
 
-class PartDecoder implements RowDecoder<ReturnType<typeof aggregate>> {
+class PartDecoder implements ValueDecoder<ReturnType<typeof aggregate>> {
   /** Rejects `load` so many times, then knows the schema. */
   outages = 0;
   #isLoaded = false;

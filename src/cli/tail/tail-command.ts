@@ -2,7 +2,7 @@ import type { TopicRole } from '../../kafka/topics.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import type { OurSchema } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
-import type { Decoded, ValueDecoder } from '../../registry/value-decoder.ts';
+import type { Decoded, ValueDecoder } from '../../registry/value-decoder-port.ts';
 import type { CommandContext, FlagTable } from '../command.ts';
 import { type Column, OUTPUT_FLAG, type OutputFormat, RowPrinter } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';

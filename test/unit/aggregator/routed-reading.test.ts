@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { DecodedReading } from '../../../src/aggregator/aggregator-ports.ts';
 import { routedReading } from '../../../src/aggregator/routed-reading.ts';
 import type { Reading } from '../../../src/core/reading.ts';
 import { encodeRecordBatch, RecordReader, RecordsEncoder } from '../../../src/core/record-batch.ts';
+import type { Decoded } from '../../../src/registry/value-decoder-port.ts';
 import { partitionOfKey } from '../../support/oracle/murmur2.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
 
@@ -18,7 +18,7 @@ function kindOf(reading: Reading): string {
   const batches = encodeRecordBatch({ records: encoder.take(), count: 1, baseTimestampMs: 0 });
   reader.reset({ batches, fetchOffset: 0, abortedTransactions: [] });
   reader.next();
-  const decode = (): DecodedReading => ({ kind: 'value', value: reading });
+  const decode = (): Decoded<typeof reading> => ({ kind: 'value', value: reading });
   const decoder = { decode, load: () => Promise.resolve() };
   return routedReading(reader, { decoder, partitions: PARTITIONS }, partitionOfKey(reading.deviceId, PARTITIONS)).kind;
 }

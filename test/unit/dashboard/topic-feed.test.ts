@@ -1,10 +1,10 @@
 import { beforeAll, expect, test } from 'vitest';
 import { encodeRecordBatch, RecordsEncoder } from '../../../src/core/record-batch.ts';
-import type { FeedDecoder } from '../../../src/dashboard/dashboard-ports.ts';
 import { TopicFeed, type TopicFeedOptions } from '../../../src/dashboard/topic-feed.ts';
 import { IngotError } from '../../../src/errors.ts';
 import type { Fetched, FetchLoop, PartitionCursor, Watermarks } from '../../../src/kafka/log-port.ts';
 import { configureLog } from '../../../src/ops/log.ts';
+import type { ValueDecoder } from '../../../src/registry/value-decoder-port.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 beforeAll(() => configureLog({ level: 'silent', format: 'json' }));
@@ -45,14 +45,14 @@ class ScriptedLoop implements FetchLoop {
 }
 
 /** Values are plain text; `?` needs a schema to be loaded, `!` cannot be read. */
-function textDecoder(): FeedDecoder<string> & { loads: number; isRegistryUp: boolean } {
+function textDecoder(): ValueDecoder<string> & { loads: number; isRegistryUp: boolean } {
   let isLoaded = false;
   return {
     loads: 0,
     isRegistryUp: true,
     decode(buffer, start, end) {
       const value = buffer.toString('utf8', start, end);
-      if (value === '!') return { kind: 'undecodable' };
+      if (value === '!') return { kind: 'undecodable', detail: 'it is !' };
       return value === '?' && !isLoaded ? { kind: 'unknown_schema', schemaId: 7 } : { kind: 'value', value };
     },
     async load() {

@@ -5,8 +5,9 @@ import { afterEach, expect, test } from 'vitest';
 import type { Alert } from '../../../src/core/alert-record.ts';
 import { RecordsEncoder } from '../../../src/core/record-batch.ts';
 import { AlertNotices } from '../../../src/notices/alert-notices.ts';
-import type { AlertDecoder, NoticeBroker, NoticeConnection } from '../../../src/notices/notices-ports.ts';
+import type { NoticeBroker, NoticeConnection } from '../../../src/notices/notices-ports.ts';
 import { metricsRegistry } from '../../../src/ops/metrics.ts';
+import type { ValueDecoder } from '../../../src/registry/value-decoder-port.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -54,7 +55,7 @@ class FakeBroker implements NoticeBroker {
   }
 }
 
-const DECODER: AlertDecoder = {
+const DECODER: ValueDecoder<Alert> = {
   decode: (buffer, start, end) => ({ kind: 'value', value: JSON.parse(buffer.toString('utf8', start, end)) as Alert }),
   load: () => Promise.resolve(),
 };
