@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
 import { takeFileLock } from '../ops/file-lock.ts';
+import { requireUsableFolder } from '../ops/usable-folder.ts';
 import { PID_FILE, signalGroup } from './child.ts';
 import { isAlive, readStackFile } from './stack-file.ts';
 
@@ -25,15 +26,7 @@ const FREE_BYTES_MIN = 512 * 1024 ** 2;
  * `DATA_FOLDER_IN_USE`, `DATA_FOLDER_UNUSABLE`.
  */
 export async function openDataFolder(path: string): Promise<DataFolder> {
-  try {
-    mkdirSync(path, { recursive: true });
-    writeFileSync(join(path, '.writable'), '');
-    rmSync(join(path, '.writable'));
-  } catch (error) {
-    throw new IngotError('DATA_FOLDER_UNUSABLE', `${path} cannot be written: ${(error as Error).message}. Use another DATA_FOLDER.`, {
-      cause: error,
-    });
-  }
+  requireUsableFolder(path);
   requireFreeSpace(path);
   const unlock = lock(path);
   await endOrphans(path);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { IngotError } from '../errors.ts';
 import { takeFileLock } from './file-lock.ts';
 import { log } from './log.ts';
+import { folderUnusable, requireUsableFolder } from './usable-folder.ts';
 
 // The instance id is a part of client ids, so it must be the same after a restart and never belong to two processes at once: a second
 // one with the same MQTT client id throws the first off the broker, and a dead group member is only evicted when it surely was us.
@@ -29,10 +30,11 @@ const SLOTS_MAX = 64;
 
 /**
  * Takes INSTANCE_ID, or the first id of this data folder and role that no living process has.
- * IngotError `INSTANCE_LOCKED` when it is taken, or all are.
+ * IngotErrors `INSTANCE_LOCKED` when it is taken, or all are; `DATA_FOLDER_UNUSABLE`.
  */
 export function claimInstance({ dataFolder, role, configuredId }: InstanceOptions): InstanceClaim {
   const folder = join(dataFolder, 'instances');
+  requireUsableFolder(dataFolder);
   mkdirSync(folder, { recursive: true });
   if (configuredId !== null) {
     const lock = takeLock(join(folder, `${role}-id-${configuredId}.lock`));
@@ -44,7 +46,7 @@ export function claimInstance({ dataFolder, role, configuredId }: InstanceOption
   }
   for (let slot = 0; slot < SLOTS_MAX; slot++) {
     const lock = takeLock(join(folder, `${role}-${slot}.lock`));
-    if (lock) return { id: keptId(join(folder, `${role}-${slot}.id`)), ...lock };
+    if (lock) return { id: keptId(dataFolder, join(folder, `${role}-${slot}.id`)), ...lock };
   }
   throw new IngotError(
     'INSTANCE_LOCKED',
@@ -67,7 +69,7 @@ function takeLock(path: string): Omit<InstanceClaim, 'id'> | null {
 }
 
 /** Only called by the holder of the slot's lock. */
-function keptId(path: string): string {
+function keptId(dataFolder: string, path: string): string {
   try {
     const kept = readFileSync(path, 'utf8').trim();
     if (/^[0-9a-f]{8}$/.test(kept)) return kept;
@@ -75,6 +77,10 @@ function keptId(path: string): string {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const id = randomBytes(4).toString('hex');
-  writeFileSync(path, `${id}\n`);
+  try {
+    writeFileSync(path, `${id}\n`);
+  } catch (error) {
+    throw folderUnusable(dataFolder, error);
+  }
   return id;
 }

@@ -28,7 +28,12 @@ test('is made when it is missing, and refused when it cannot be', async () => {
   (await openDataFolder(missing)).release();
   expect(existsSync(missing)).toBe(true);
   writeFileSync(join(path, 'file'), '');
-  await expect(openDataFolder(join(path, 'file', 'below'))).rejects.toMatchObject({ code: 'DATA_FOLDER_UNUSABLE' });
+  await expect(openDataFolder(join(path, 'file', 'below'))).rejects.toMatchObject({
+    code: 'DATA_FOLDER_UNUSABLE',
+    message: `${join(path, 'file', 'below')} cannot be written: a part of its path is a file. Use another DATA_FOLDER.`,
+  });
+  await expect(openDataFolder(join(path, 'file'))).rejects.toMatchObject({ message: expect.stringContaining('it is a file') });
+  expect(existsSync(join(missing, '.writable'))).toBe(false);
 });
 
 test('what a killed stack left running on it is ended, and nobody else', async () => {

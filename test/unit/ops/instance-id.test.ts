@@ -49,6 +49,14 @@ test('a configured id that is in use is refused', () => {
   claim('bridge-7').release();
 });
 
+test('a data folder that cannot be made is said, and not waited for', () => {
+  // Node's own recursive mkdir never comes back from there.
+  const unusable = process.platform === 'linux' ? '/proc/ingot/data' : '/dev/null/data';
+  const claimThere = () => claimInstance({ dataFolder: unusable, role: 'bridge', configuredId: null });
+  expect(claimThere).toThrow(expect.objectContaining({ code: 'DATA_FOLDER_UNUSABLE', exitCode: 2 }));
+  expect(claimThere).toThrow(`${unusable} cannot be written: `);
+});
+
 test('kill -9 of the holder frees the id', async () => {
   const module = new URL('../../../src/ops/instance-id.ts', import.meta.url).href;
   const body = `const { claimInstance } = await import(${JSON.stringify(module)});
