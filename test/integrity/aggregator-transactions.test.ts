@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { FedPipeline } from '../support/fed-pipeline.ts';
 import { KAFKA_API, type KafkaExchange, KafkaProxy } from '../support/kafka-proxy.ts';
-import { freezeInTransaction } from '../support/open-transaction.ts';
+import { freezeInTransaction, untilTransactionEnds } from '../support/open-transaction.ts';
 import type { RoleProcess } from '../support/role-process.ts';
 import { stack } from '../support/stack.ts';
-import { waitUntil } from '../support/wait-until.ts';
 
 // The moments around the end of a transaction: the process or its connection dies before Kafka has heard of the end, or after it and
 // before we have; Kafka ends the transaction by itself; answers get lost again and again. Whatever was committed is there once.
@@ -124,14 +123,7 @@ describe('around the end of a transaction', () => {
     const { prefix, log } = feeding.pipeline;
     const at = { topic: `${prefix}aggregator-journal`, partition: 0 };
     await freezeInTransaction(role, { log, ...at });
-    const loop = log.fetchLoop({ name: 'expiry', maxWaitMs: 100, maxBytesPerPartition: 1_048_576, isolation: 'committed' });
-    const cursor = loop.open(at, (await log.admin().watermarks(at.topic))[at.partition]!.highWatermark);
-    const hasEnded = async (): Promise<boolean> => {
-      const { lastStableOffset, highWatermark } = await cursor.next();
-      return lastStableOffset === highWatermark;
-    };
-    await waitUntil(hasEnded, 'the end of the transaction', EXPIRY_DEADLINE_MS);
-    await loop.close();
+    await untilTransactionEnds({ log, ...at }, EXPIRY_DEADLINE_MS);
     role.child.kill('SIGCONT');
     await feeding.progress([role], 100);
     await feeding.settle([role]);

@@ -29,7 +29,7 @@ export interface KafkaExchange {
 }
 
 /**
- * `pass` it on. `drop` it: the connection stays, whoever waits for it waits. `cut` the connection, with it undelivered. Whatever comes after
+ * `pass` it on, with what was changed in it. `drop` it: the connection stays, whoever waits for it waits. `cut` the connection, with it undelivered. Whatever comes after
  * it on its connection waits for a promise.
  */
 export type Verdict = 'pass' | 'drop' | 'cut';
@@ -115,6 +115,19 @@ export class KafkaProxy {
       return await this.onResponse({ ...request, frame });
     });
   }
+}
+
+/**
+ * Gives the processes behind the proxy other timeouts than their own: how long a member of a group may be silent, and how old a transaction
+ * may become (protocol guide, JoinGroup and InitProducerId of the versions without tagged fields).
+ */
+export function replaceTimeouts(timeouts: { readonly sessionMs: number; readonly transactionMs: number }): Judge {
+  return ({ apiKey, frame }) => {
+    const body = afterString(frame, 12);
+    if (apiKey === KAFKA_API.joinGroup) frame.writeInt32BE(timeouts.sessionMs, afterString(frame, body));
+    else if (apiKey === KAFKA_API.initProducerId) frame.writeInt32BE(timeouts.transactionMs, afterString(frame, body));
+    return 'pass';
+  };
 }
 
 /** Passes whole frames on, one after the other, each when it was judged. */

@@ -1,6 +1,7 @@
 import { RecordReader } from '../../src/core/record-batch.ts';
 import type { LogClient, PartitionCursor, TopicPartition } from '../../src/kafka/log-port.ts';
 import type { RoleProcess } from './role-process.ts';
+import { waitUntil } from './wait-until.ts';
 
 const DEADLINE_MS = 60_000;
 /** The broker writes the markers of an ended transaction within a few milliseconds; this is long enough on a busy machine. */
@@ -27,6 +28,25 @@ export async function freezeInTransaction(role: RoleProcess, { log, ...at }: Top
       role.child.kill('SIGCONT');
     }
     throw new Error(`no transaction was seen open in ${at.topic}-${at.partition}`);
+  } finally {
+    await Promise.all([loop.close(), admin.close()]);
+  }
+}
+
+/** Waits until no transaction is open in the partition, whoever ended it. Rejects at the deadline. */
+export async function untilTransactionEnds(
+  { log, topic, partition }: TopicPartition & { log: LogClient },
+  deadlineMs: number,
+): Promise<void> {
+  const admin = log.admin();
+  const loop = log.fetchLoop({ name: 'transaction-end', maxWaitMs: 100, maxBytesPerPartition: 1_048_576, isolation: 'committed' });
+  try {
+    const cursor = loop.open({ topic, partition }, (await admin.watermarks(topic))[partition]!.highWatermark);
+    const hasEnded = async (): Promise<boolean> => {
+      const { lastStableOffset, highWatermark } = await cursor.next();
+      return lastStableOffset === highWatermark;
+    };
+    await waitUntil(hasEnded, 'the end of the transaction', deadlineMs);
   } finally {
     await Promise.all([loop.close(), admin.close()]);
   }
