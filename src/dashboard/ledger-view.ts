@@ -1,4 +1,4 @@
-import type { BridgeLedger } from '../ops/bridge-events.ts';
+import { type BridgeLedger, unknownLosses } from '../ops/bridge-events.ts';
 import type { LedgerSnapshot } from './dashboard-ports.ts';
 
 // The loss ledger as sums in words: what came in, and every term that it must be equal to.
@@ -16,6 +16,8 @@ export interface LedgerSum {
   readonly terms: readonly LedgerTerm[];
   /** Total minus the terms: 0 when the ledger balances. */
   readonly difference: number;
+  /** What the sum cannot tell, in words. */
+  readonly unknown: string | null;
 }
 
 /** The sums of the stages that run in this process; null when there is none. */
@@ -27,13 +29,14 @@ export function ledgerView(snapshot: LedgerSnapshot | null): readonly LedgerSum[
 }
 
 function bridgeSum(ledger: BridgeLedger): LedgerSum {
-  return sumOf('bridge', { label: 'received', count: ledger.received }, [
+  const sum = sumOf('bridge', { label: 'received', count: ledger.received }, [
     { label: 'produced', count: ledger.produced, kind: 'good' },
     { label: 'dead-lettered', count: ledger.deadLettered, kind: 'refused' },
     { label: 'ignored', count: ledger.ignored, kind: 'left_out' },
     { label: 'shed', count: ledger.shed, kind: 'left_out' },
     { label: 'in flight', count: ledger.inFlight, kind: 'waiting' },
   ]);
+  return { ...sum, unknown: unknownLosses(ledger) };
 }
 
 const ALWAYS_SHOWN = { counted: 'good', not_aggregatable: 'left_out', duplicate: 'left_out' } as const;
@@ -48,7 +51,7 @@ function aggregatorSum({ consumed, outcomes }: NonNullable<LedgerSnapshot['aggre
 }
 
 function sumOf(stage: LedgerSum['stage'], total: LedgerSum['total'], terms: readonly LedgerTerm[]): LedgerSum {
-  return { stage, total, terms, difference: terms.reduce((rest, term) => rest - term.count, total.count) };
+  return { stage, total, terms, difference: terms.reduce((rest, term) => rest - term.count, total.count), unknown: null };
 }
 
 function inWords(outcome: string): string {

@@ -18,6 +18,13 @@ export interface BridgeLedger {
   /** Shed by a limit that the user set. */
   readonly shed: number;
   readonly inFlight: number;
+  /** Of `received`, those at QoS 0; no term of the sum. */
+  readonly unprotected: number;
+}
+
+/** What the ledger cannot know, in words; null when everything came at QoS 1. */
+export function unknownLosses({ unprotected }: BridgeLedger): string | null {
+  return unprotected === 0 ? null : `${unprotected} at QoS 0: how many more of those were lost on the way here, nobody can tell`;
 }
 
 export function isBalanced(ledger: BridgeLedger): boolean {
@@ -87,7 +94,7 @@ new Counter({
   registers: [metricsRegistry],
   collect() {
     this.reset();
-    this.inc(sum((bridge) => bridge.unprotected));
+    this.inc(sum((bridge) => bridge.ledger().unprotected));
   },
 });
 new Counter({
@@ -111,8 +118,7 @@ const SHED_TOLD_EVERY_MS = 60_000;
 /** What can be observed of one bridge: one function per event. */
 export class BridgeEvents {
   readonly #log = log('bridge');
-  readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0 };
-  unprotected = 0;
+  readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 };
   ignoredFields = 0;
   #shedToldAtMs = Number.NEGATIVE_INFINITY;
 
@@ -134,7 +140,7 @@ export class BridgeEvents {
   messageReceived(qos: 0 | 1): void {
     this.#counts.received++;
     this.#counts.inFlight++;
-    if (qos === 0) this.unprotected++;
+    if (qos === 0) this.#counts.unprotected++;
   }
 
   retainedIgnored(): void {

@@ -61,7 +61,7 @@ function feed({ model }: PageServer, ids: readonly string[]): void {
 describe('what is shown', () => {
   test('the ledger in words and numbers, and that it does not balance when it does not', async () => {
     await using server = await startPageServer({ intervalMs: INTERVAL_MS });
-    const bridge = { received: 1_200, produced: 1_180, deadLettered: 15, ignored: 2, shed: 0, inFlight: 3 };
+    const bridge = { received: 1_200, produced: 1_180, deadLettered: 15, ignored: 2, shed: 0, inFlight: 3, unprotected: 0 };
     server.ledger = { bridge, aggregator: { consumed: 1_180, outcomes: { counted: 1_100, duplicate: 75, future: 5 } } };
     await using opened = await openPage(server.url);
     const { page, troubles } = opened;
@@ -280,7 +280,10 @@ const LOW_CONTRASTS = `(() => {
 
 test('every text can be read in the light and in the dark', async () => {
   await using server = await startPageServer({ intervalMs: INTERVAL_MS });
-  server.ledger = { bridge: { received: 9, produced: 5, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1 }, aggregator: null };
+  server.ledger = {
+    bridge: { received: 9, produced: 5, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1, unprotected: 2 },
+    aggregator: null,
+  };
   const now = Date.now();
   feed(server, ['sensor-1', 'sensor-2', 'sensor-3', 'sensor-4']);
   server.model.observeReading(aReading('sensor-5', { eventTime: now - 7_200_000, temperature: 1 }), now - 90_000);

@@ -180,7 +180,7 @@ describe('the bridge', () => {
       value: Buffer.from('no JSON'),
       headers: { 'failure-reason': 'invalid_json', 'failure-stage': 'bridge' },
     });
-    expect(events.ledger()).toEqual({ received: 200, produced: 180, deadLettered: 20, ignored: 0, shed: 0, inFlight: 0 });
+    expect(events.ledger()).toEqual({ received: 200, produced: 180, deadLettered: 20, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 });
   });
 
   it('as a process: takes what came while it was away, in order, as Avro, and ends well on SIGTERM', async () => {

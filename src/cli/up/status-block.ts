@@ -1,5 +1,5 @@
 import type { AggregatorLedger } from '../../ops/aggregator-events.ts';
-import { type BridgeLedger, isBalanced } from '../../ops/bridge-events.ts';
+import { type BridgeLedger, isBalanced, unknownLosses } from '../../ops/bridge-events.ts';
 import { styled } from '../terminal-text.ts';
 
 // What `ingot up` shows of the running pipeline: pure text from numbers.
@@ -34,6 +34,7 @@ export interface BlockOptions {
 export function statusBlock(now: PipelineSnapshot, { perSecond, useColor, stopping }: BlockOptions): string[] {
   const { bridge, aggregator } = now;
   const refused = rejectedOf(aggregator);
+  const unknown = unknownLosses(bridge);
   const rows: readonly (readonly [string, string])[] = [
     ['running', clock(now.runningForMs)],
     ['devices', count(now.devices)],
@@ -49,6 +50,7 @@ export function statusBlock(now: PipelineSnapshot, { perSecond, useColor, stoppi
     ['end to end', latency(aggregator)],
     ...(now.sqlRows === null ? [] : [['SQL', `${count(now.sqlRows)} rows written`] as const]),
     ['ledger', styled(ledgerText(now), isLedgerBalanced(now) ? 'green' : 'red', useColor)],
+    ...(unknown === null ? [] : [['not in it', unknown] as const]),
     ...(stopping === null ? [] : [['stopping', stopping] as const]),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

@@ -18,7 +18,7 @@ function elsewhere() {
   );
 }
 
-function article({ stage, total, terms, difference }) {
+function article({ stage, total, terms, difference, unknown }) {
   const isBalanced = difference === 0;
   return el(
     'article',
@@ -27,6 +27,7 @@ function article({ stage, total, terms, difference }) {
     el('p', { class: 'verdict' }, verdict(total, difference)),
     bar(total, terms, difference),
     el('p', { class: 'equation' }, el('span', { class: 'term total' }, el('b', {}, count(total.count)), ` ${total.label}`), terms.map(term)),
+    unknown === null ? [] : el('p', { class: 'note' }, unknown),
   );
 }
 

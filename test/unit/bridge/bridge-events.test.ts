@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { BridgeEvents, isBalanced } from '../../../src/ops/bridge-events.ts';
+import { BridgeEvents, isBalanced, unknownLosses } from '../../../src/ops/bridge-events.ts';
 import { configureLog } from '../../../src/ops/log.ts';
 import { metricsRegistry } from '../../../src/ops/metrics.ts';
 
@@ -19,8 +19,10 @@ it('keeps the ledger balanced through every fate of a message, and shows it as m
   events.deadLetterProduced('invalid_json');
   events.readingProduced();
   events.fieldsIgnored(3);
-  expect(events.ledger()).toEqual({ received: 5, produced: 1, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1 });
+  expect(events.ledger()).toEqual({ received: 5, produced: 1, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1, unprotected: 1 });
   expect(isBalanced(events.ledger())).toBe(true);
+  expect(unknownLosses(events.ledger())).toBe('1 at QoS 0: how many more of those were lost on the way here, nobody can tell');
+  expect(unknownLosses({ ...events.ledger(), unprotected: 0 })).toBeNull();
   expect(isBalanced({ ...events.ledger(), received: 6 })).toBe(false);
 
   events.mqttConnected(5, true);

@@ -74,7 +74,7 @@ describe('acknowledgement', () => {
     expect(events.ledger()).toMatchObject({ received: 2, produced: 0, deadLettered: 0, inFlight: 2 });
     lane.letGo();
     await waitUntil(() => source.acknowledged === 2, 'the acknowledgements');
-    expect(events.ledger()).toEqual({ received: 2, produced: 1, deadLettered: 1, ignored: 0, shed: 0, inFlight: 0 });
+    expect(events.ledger()).toEqual({ received: 2, produced: 1, deadLettered: 1, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 });
   });
 
   it('does not come when the lane fails for good: the bridge ends and takes nothing more', async () => {
@@ -131,7 +131,7 @@ describe('limits on devices', () => {
     source.deliver(message(11), { topic: 'devices/d2/telemetry' });
     await waitUntil(() => source.acknowledged === 11, 'the acknowledgements');
     expect(sequences(lane)).toEqual([1, 2, 3, 11]);
-    expect(events.ledger()).toEqual({ received: 11, produced: 4, deadLettered: 0, ignored: 0, shed: 7, inFlight: 0 });
+    expect(events.ledger()).toEqual({ received: 11, produced: 4, deadLettered: 0, ignored: 0, shed: 7, inFlight: 0, unprotected: 0 });
     expect(isBalanced(events.ledger())).toBe(true);
   });
 
@@ -143,7 +143,7 @@ describe('limits on devices', () => {
     await waitUntil(() => source.acknowledged === 3, 'the acknowledgements');
     const letters = lane.records.filter((record) => record.topic === 'mqtt.dlq');
     expect(letters).toMatchObject([{ key: 'd2', value: Buffer.from(message(2)), headers: { 'failure-reason': 'device_limit' } }]);
-    expect(events.ledger()).toEqual({ received: 3, produced: 2, deadLettered: 1, ignored: 0, shed: 0, inFlight: 0 });
+    expect(events.ledger()).toEqual({ received: 3, produced: 2, deadLettered: 1, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 });
   });
 });
 
@@ -279,7 +279,7 @@ it('counts QoS 0 as unprotected and fields that are left out', async () => {
   const { source, events } = await rig();
   source.deliver('{"temperature":1,"note":"x","more":[1]}', { qos: 0 });
   await waitUntil(() => source.acknowledged === 1, 'the acknowledgement');
-  expect([events.unprotected, events.ignoredFields]).toEqual([1, 2]);
+  expect([events.ledger().unprotected, events.ignoredFields]).toEqual([1, 2]);
 });
 
 function growingEncoder(): { encode(reading: Reading): Uint8Array } {

@@ -4,7 +4,7 @@ import { isLedgerBalanced, type PipelineSnapshot, statusBlock, statusLine } from
 const snapshot: PipelineSnapshot = {
   runningForMs: 3_725_000,
   devices: 25,
-  bridge: { received: 12_345, produced: 12_300, deadLettered: 40, ignored: 0, shed: 0, inFlight: 5 },
+  bridge: { received: 12_345, produced: 12_300, deadLettered: 40, ignored: 0, shed: 0, inFlight: 5, unprotected: 0 },
   aggregator: {
     consumed: 12_295,
     outcomes: { counted: 12_200, duplicate: 90, future: 5 },
@@ -52,6 +52,12 @@ test('a message or a reading without a place in the ledger is seen', () => {
     expect(isLedgerBalanced(broken)).toBe(false);
     expect(statusBlock(broken, { perSecond: 0, useColor: false, stopping: null }).join('\n')).toContain('NOT BALANCED');
   }
+});
+
+test('what came at QoS 0 is said beside the ledger', () => {
+  const text = (shown: PipelineSnapshot) => statusBlock(shown, { perSecond: 0, useColor: false, stopping: null }).join('\n');
+  expect(text({ ...snapshot, bridge: { ...snapshot.bridge, unprotected: 12 } })).toMatch(/not in it +12 at QoS 0: how many more/);
+  expect(text(snapshot)).not.toContain('QoS 0');
 });
 
 test('the ledger has a colour where colours are wanted, and what is being stopped is named', () => {

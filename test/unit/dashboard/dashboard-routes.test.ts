@@ -8,7 +8,10 @@ import { waitUntil } from '../../support/wait-until.ts';
 
 beforeAll(() => configureLog({ level: 'silent', format: 'json' }));
 
-const ledger = { bridge: { received: 2, produced: 2, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0 }, aggregator: null };
+const ledger = {
+  bridge: { received: 2, produced: 2, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 },
+  aggregator: null,
+};
 const json = async (url: string) => (await fetch(url)).json() as Promise<Record<string, unknown>>;
 
 interface Event {

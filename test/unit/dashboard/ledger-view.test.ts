@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ledgerView } from '../../../src/dashboard/ledger-view.ts';
 
-const bridge = { received: 100, produced: 90, deadLettered: 4, ignored: 3, shed: 1, inFlight: 2 };
+const bridge = { received: 100, produced: 90, deadLettered: 4, ignored: 3, shed: 1, inFlight: 2, unprotected: 0 };
 const aggregator = {
   consumed: 50,
   outcomes: { counted: 40, duplicate: 7, future: 3, ancient: 0 },
@@ -33,6 +33,12 @@ test('the terms of both stages, in words, make up the total', () => {
     '7 duplicate',
     '3 future',
   ]);
+});
+
+test('what a bridge cannot know is said beside its sum', () => {
+  const unknown = (unprotected: number) => ledgerView({ bridge: { ...bridge, unprotected }, aggregator })!.map((sum) => sum.unknown);
+  expect(unknown(0)).toEqual([null, null]);
+  expect(unknown(3)).toEqual([expect.stringContaining('3 at QoS 0'), null]);
 });
 
 test('what is missing is said, and what is too many', () => {
