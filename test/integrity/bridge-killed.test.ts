@@ -14,13 +14,13 @@ import { waitUntil } from '../support/wait-until.ts';
 
 const repeats = Number(process.env['INGOT_FAULT_REPEATS'] ?? 1);
 const firstSeed = faultSeed();
-const KILLS = 4;
+const KILLS = repeats > 1 ? 20 : 4;
 const LATEST_KILL_MS = 800;
 const PUBACK_BYTES = 4;
 
 describe('kill -9 of the bridge', () => {
   const seeds = Array.from({ length: repeats }, (_, index) => firstSeed + index);
-  test.each(seeds)('at random moments under load, seed %i (INGOT_FAULT_SEED repeats it)', { timeout: 300_000 }, async (seed) => {
+  test.each(seeds)('at random moments under load, seed %i (INGOT_FAULT_SEED repeats it)', { timeout: 900_000 }, async (seed) => {
     // With a Kafka that takes its time, something is in flight at any moment.
     const kafka = await slowKafka(10);
     const scene = await BridgeScene.create({ devices: 10, kafkaBrokers: [kafka.address] });

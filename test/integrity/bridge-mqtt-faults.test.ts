@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type RunningMosquitto, startMosquitto } from '../../src/local-stack/mosquitto.ts';
 import { BridgeScene } from '../support/bridge-scene.ts';
@@ -50,6 +51,27 @@ test('the connection is cut while reading is held: what was held is not acknowle
 });
 
 describe('the MQTT broker is started again', () => {
+  /** MQTT5 3.4.2.1: no matching subscribers. */
+  const NOBODY_LISTENS = 16;
+
+  /** Publishes until the broker says that there is a subscription for it: exactly one message is delivered. */
+  async function publishedToSomebody(url: string, topic: string, payload: string): Promise<void> {
+    const client = await connectAsync(url, { protocolVersion: 5 });
+    let reasonCode: number | undefined;
+    client.on('packetreceive', (packet) => {
+      if (packet.cmd === 'puback') reasonCode = packet.reasonCode ?? 0;
+    });
+    try {
+      const isDelivered = async () => {
+        await client.publishAsync(topic, payload, { qos: 1 });
+        return reasonCode !== NOBODY_LISTENS;
+      };
+      await waitUntil(isDelivered, 'the new subscription');
+    } finally {
+      await client.endAsync();
+    }
+  }
+
   async function ownMosquitto(): Promise<{ readonly url: string; restart(how: { keepsSession: boolean }): Promise<void> }> {
     const folder = await mkdtemp(join(tmpdir(), 'ingot-mosquitto-'));
     let running: RunningMosquitto = await startMosquitto({ folder, isDurable: false });
@@ -114,15 +136,12 @@ describe('the MQTT broker is started again', () => {
     await waitUntil(() => watch.last?.inFlight === 50 && requests === 1, 'the messages in flight');
     await mosquitto.restart({ keepsSession: false });
     // Nobody gets what is published before the bridge has subscribed again.
-    const isTaken = async (): Promise<boolean> => {
-      publisher.publish({ id: 'probe', topic: `devices/${scene.devices[0]}/telemetry`, payload: '#probe#' });
-      await sleep(100);
-      return watch.last!.received > 50;
-    };
-    await waitUntil(isTaken, 'the new subscription');
+    await publishedToSomebody(mosquitto.url, `devices/${scene.devices[0]}/telemetry`, '#probe#');
+    publisher.sent.add('probe');
+    publisher.acknowledged.add('probe');
     // Their packet ids are those of the messages in flight.
     await publisher.burst(60);
-    await waitUntil(() => watch.last!.received >= 111, 'the new messages');
+    await waitUntil(() => watch.last!.received === 111, 'the new messages');
     gate.resolve('pass');
     await waitUntil(() => watch.last!.produced === 50, 'the messages that were in flight');
     await first.kill();
