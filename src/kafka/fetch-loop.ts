@@ -1,7 +1,8 @@
 import { IngotError } from '../errors.ts';
 import { fetchFailed, offsetOutOfRange, partitionFetchRefused } from '../ops/kafka-events.ts';
+import { AnswerPool } from './answer-memory.ts';
 import { backOffMs, pause, withDeadline } from './deadline.ts';
-import { decodeFetchResponse } from './fetch-response.ts';
+import { decodeFetchResponse, type FetchedPartition } from './fetch-response.ts';
 import { errorText, isUnknownTopicError, KAFKA_ERROR } from './kafka-errors.ts';
 import { type ClusterHandle, type KafkaAddress, openCluster, type RetrySettings, sendFetch } from './kafkajs-internals.ts';
 import type { FetchLoop, PartitionCursor, TopicPartition } from './log-port.ts';
@@ -13,6 +14,8 @@ export interface FetchLoopOptions {
   readonly maxWaitMs: number;
   readonly maxBytesPerPartition: number;
   readonly isolation: 'committed' | 'uncommitted';
+  /** Whether the memory of an answer is used again as soon as its last cursor has taken the next one. */
+  readonly reusesMemory?: boolean;
   /** How long an offset that the log does not hold is asked for again; 30 s unless a test is in a hurry. */
   readonly outOfRangePatienceMs?: number;
 }
@@ -33,6 +36,7 @@ export class KafkaFetchLoop implements FetchLoop {
   readonly #address: KafkaAddress;
   readonly #options: FetchLoopOptions;
   readonly #closing = new AbortController();
+  readonly #answers: AnswerPool | null;
   /** In the order in which they stand in a fetch: Kafka gives the first that has data at least one batch, whatever its size. */
   readonly #cursors = new Set<LoopCursor>();
   readonly #knownTopics = new Set<string>();
@@ -47,6 +51,7 @@ export class KafkaFetchLoop implements FetchLoop {
   constructor(address: KafkaAddress, options: FetchLoopOptions) {
     this.#address = { ...address, clientId: `${address.clientId}-${options.name}` };
     this.#options = options;
+    this.#answers = options.reusesMemory === true ? new AnswerPool() : null;
   }
 
   open(at: TopicPartition, offset: number): PartitionCursor {
@@ -135,12 +140,14 @@ export class KafkaFetchLoop implements FetchLoop {
     try {
       const broker = await handle.cluster.findBroker({ nodeId });
       const sentAtMs = performance.now();
-      const { errorCode, partitions } = decodeFetchResponse(await sendFetch(broker, this.#request(cursors, maxWaitMs)));
+      const payload = await sendFetch(broker, this.#request(cursors, maxWaitMs));
+      const { errorCode, partitions } = decodeFetchResponse(payload);
       if (errorCode !== KAFKA_ERROR.none) throw new Error(`Kafka answered the fetch with error ${errorCode}`);
       this.#failures = 0;
       const unpacked = await Promise.all(partitions.map(unpackAnswer));
       for (const cursor of cursors) cursor.fetchEnded();
-      for (const answered of unpacked) this.#takeAnswer(cursors, answered, sentAtMs);
+      const release = this.#lend(payload, partitions);
+      for (const answered of unpacked) this.#takeAnswer(cursors, answered, { sentAtMs, release });
     } catch (error) {
       for (const cursor of cursors) cursor.fetchEnded();
       if (this.#handle === handle && !this.#closing.signal.aborted) this.#dropConnections(error);
@@ -148,6 +155,16 @@ export class KafkaFetchLoop implements FetchLoop {
       this.#fetchingFrom.delete(nodeId);
       this.#schedulePump();
     }
+  }
+
+  /** What each cursor calls that has done with its part of the answer. Whoever never does leaves the memory to the collector. */
+  #lend(payload: Buffer, partitions: readonly FetchedPartition[]): () => void {
+    let readers = partitions.filter(({ batches }) => batches.length > 0).length;
+    if (readers === 0) this.#answers?.giveBack(payload);
+    return () => {
+      readers -= 1;
+      if (readers === 0) this.#answers?.giveBack(payload);
+    };
   }
 
   /**
@@ -177,7 +194,11 @@ export class KafkaFetchLoop implements FetchLoop {
     };
   }
 
-  #takeAnswer(cursors: readonly LoopCursor[], { answer, failure }: UnpackedAnswer, sentAtMs: number): void {
+  #takeAnswer(
+    cursors: readonly LoopCursor[],
+    { answer, failure }: UnpackedAnswer,
+    { sentAtMs, release }: { sentAtMs: number; release: () => void },
+  ): void {
     const cursor = cursors.find((one) => one.topic === answer.topic && one.partition === answer.partition);
     if (cursor === undefined) return;
     if (answer.errorCode !== KAFKA_ERROR.none) {
@@ -188,7 +209,7 @@ export class KafkaFetchLoop implements FetchLoop {
       cursor.fail(failure);
       return;
     }
-    const hadRecords = cursor.accept(answer, { sentAtMs, maxWaitMs: this.#options.maxWaitMs });
+    const hadRecords = cursor.accept(answer, { sentAtMs, maxWaitMs: this.#options.maxWaitMs, release });
     if (hadRecords && this.#cursors.delete(cursor)) this.#cursors.add(cursor);
   }
 
@@ -234,7 +255,7 @@ export class KafkaFetchLoop implements FetchLoop {
   }
 
   async #learnTopics(): Promise<void> {
-    this.#handle ??= openCluster(this.#address, CLUSTER_RETRY);
+    this.#handle ??= openCluster(this.#address, CLUSTER_RETRY, this.#answers);
     const { cluster } = this.#handle;
     await this.#beforeDeadline(cluster.connect());
     if (this.#metadataAreStale && this.#knownTopics.size > 0) await this.#beforeDeadline(cluster.refreshMetadata());

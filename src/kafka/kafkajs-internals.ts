@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type KafkaConfig, type logCreator as LogCreator, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
 import { log } from '../ops/log.ts';
+import { AnswerAssembler, type AnswerPool } from './answer-memory.ts';
 import { type ProducingBroker, produceInOneBuffer } from './produce-on-broker.ts';
 
 // Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/log-kafkajs-behaviour.test.ts pins
@@ -59,6 +60,9 @@ const { createLogger } = requireInternal('kafkajs/src/loggers') as { createLogge
 const RequestQueue = requireInternal('kafkajs/src/network/requestQueue') as {
   prototype: { pending: readonly unknown[]; scheduleCheckPendingRequests: () => void };
 };
+const Connection = requireInternal('kafkajs/src/network/connection') as {
+  prototype: { bytesBuffered: number; chunks: Buffer[]; processData: (data: Buffer) => void };
+};
 const fetchRequestV11 = requireInternal('kafkajs/src/protocol/requests/fetch/v11/request') as (request: FetchRequest) => object;
 
 /** The library re-arms a timer of 1 ms for ever on each connection, also when nothing is queued: 4 % of a CPU for 48 idle producers. */
@@ -70,6 +74,19 @@ function stopIdleTimers(): void {
 }
 stopIdleTimers();
 
+/**
+ * The library keeps the rest of what came with a response, nothing in most cases, and copies the whole next response to put it behind that; until
+ * then the nothing holds the response before in memory.
+ */
+function forgetEmptyRests(): void {
+  const process = Connection.prototype.processData;
+  Connection.prototype.processData = function processWithoutEmptyRest(data) {
+    if (this.bytesBuffered === 0) this.chunks = [];
+    process.call(this, data);
+  };
+}
+forgetEmptyRests();
+
 /** The library logs as an error what it then retries. Our own events tell what matters; its lines are for the deepest look. */
 export const quietLogCreator: LogCreator = () => (entry) => {
   const { message, timestamp: _timestamp, logger: _logger, ...fields } = entry.log;
@@ -80,21 +97,38 @@ export const quietLogCreator: LogCreator = () => (entry) => {
 
 /** Connections that can be broken at once: a socket that is closed without an error leaves its requests pending for 30 s. */
 export class BreakableSockets {
+  readonly #answers: AnswerPool | null;
   readonly #sockets = new Set<Socket>();
   #brokenBy: Error | null = null;
+
+  /** answers: where responses are read into, each whole and alone, as long as the connection is not encrypted. */
+  constructor(answers: AnswerPool | null = null) {
+    this.#answers = answers;
+  }
 
   /** For the library's option `socketFactory`. */
   readonly factory = (target: { host: string; port: number; ssl?: ConnectionOptions; onConnect: () => void }): Socket => {
     if (this.#brokenBy !== null) throw this.#brokenBy;
     const { host, port, ssl, onConnect } = target;
     const serverName = isIP(host) ? {} : { servername: host };
-    const socket = ssl ? connectTls({ host, port, ...serverName, ...ssl }, onConnect) : connectTcp({ host, port }, onConnect);
+    const socket = ssl ? connectTls({ host, port, ...serverName, ...ssl }, onConnect) : this.#connectTcp({ host, port }, onConnect);
     socket.setKeepAlive(true, 60_000);
     socket.setNoDelay(true);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     return socket;
   };
+
+  #connectTcp(target: { host: string; port: number }, onConnect: () => void): Socket {
+    if (this.#answers === null) return connectTcp(target, onConnect);
+    const answers = new AnswerAssembler(this.#answers, (answer) => socket.emit('data', answer));
+    const callback = (bytes: number): boolean => {
+      answers.filled(bytes);
+      return true;
+    };
+    const socket: Socket = connectTcp({ ...target, onread: { buffer: () => answers.room(), callback } }, onConnect);
+    return socket;
+  }
 
   /** Breaks what is open and whatever would be opened later: each pending request rejects. */
   destroy(error: Error): void {
@@ -115,9 +149,9 @@ const METADATA_MAX_AGE_MS = 300_000;
 
 const libraryLogger = createLogger({ level: logLevel.INFO, logCreator: quietLogCreator });
 
-/** Opens the library's view of the cluster, with connections of its own. Nothing is connected yet. */
-export function openCluster(address: KafkaAddress, retry: RetrySettings): ClusterHandle {
-  const sockets = new BreakableSockets();
+/** Opens the library's view of the cluster, with connections of its own. Nothing is connected yet. `answers`: as BreakableSockets has it. */
+export function openCluster(address: KafkaAddress, retry: RetrySettings, answers: AnswerPool | null = null): ClusterHandle {
+  const sockets = new BreakableSockets(answers);
   const cluster = new ClusterClass({
     logger: libraryLogger,
     socketFactory: sockets.factory,

@@ -142,7 +142,14 @@ export interface LogAdmin {
 export interface LogClient {
   produceLane(options: { name: string; acks: 'all' | 'leader' | 'none' }): ProduceLane;
   transactionLane(options: { transactionalId: string; transactionTimeoutMs: number }): TransactionLane;
-  fetchLoop(options: { name: string; maxWaitMs: number; maxBytesPerPartition: number; isolation: 'committed' | 'uncommitted' }): FetchLoop;
+  /** reusesMemory: what an answer holds is overwritten after the next call of `next`. Without it a slip of the reader does no harm. */
+  fetchLoop(options: {
+    name: string;
+    maxWaitMs: number;
+    maxBytesPerPartition: number;
+    isolation: 'committed' | 'uncommitted';
+    reusesMemory?: boolean;
+  }): FetchLoop;
   membership(options: { groupId: string; topic: string; sessionTimeoutMs: number; evictOwnClientId: boolean }): GroupMembership;
   admin(): LogAdmin;
   close(): Promise<void>;

@@ -31,6 +31,10 @@ export class LoopCursor implements PartitionCursor {
   readonly #owner: CursorOwner;
   #waiter: Waiter | null = null;
   #answer: Fetched | null = null;
+  /** Says that nobody looks any more at the bytes of that answer; null when it has none. */
+  #releaseAnswer: (() => void) | null = null;
+  /** The same of the answer that was taken last. */
+  #releaseTaken: (() => void) | null = null;
   #answeredAtMs = 0;
   #failure: IngotError | null = null;
   #isFetching = false;
@@ -47,9 +51,12 @@ export class LoopCursor implements PartitionCursor {
 
   next(): Promise<Fetched> {
     if (this.#waiter !== null) return Promise.reject(new Error(`${this.#name}: next was called while one was waiting`));
+    this.#releaseTaken?.();
+    this.#releaseTaken = null;
     if (this.#answer !== null) {
       const answer = this.#answer;
       this.#answer = null;
+      this.#releaseTaken = this.#releaseAnswer;
       this.#owner.onWanting();
       return Promise.resolve(answer);
     }
@@ -91,9 +98,10 @@ export class LoopCursor implements PartitionCursor {
 
   /**
    * Takes over an answer and moves on. An empty one is only passed on to somebody who has waited for a whole long poll: others'
-   * records end the poll for all. Returns whether there were records.
+   * records end the poll for all. Returns whether there were records; then `release` is called once they have been read, unless it all ends
+   * before.
    */
-  accept(answer: FetchedPartition, request: { sentAtMs: number; maxWaitMs: number }): boolean {
+  accept(answer: FetchedPartition, request: { sentAtMs: number; maxWaitMs: number; release: () => void }): boolean {
     if (this.#failure !== null) return false;
     this.#refusals = 0;
     this.#outOfRangeSinceMs = null;
@@ -115,11 +123,15 @@ export class LoopCursor implements PartitionCursor {
       sentAtMs,
     };
     if (answer.nextOffset !== null) this.position = Math.max(this.position, answer.nextOffset);
+    const release = isEmpty ? null : request.release;
     const waiter = this.#waiter;
     this.#waiter = null;
-    if (waiter !== null) waiter.resolve(fetched);
-    else {
+    if (waiter !== null) {
+      this.#releaseTaken = release;
+      waiter.resolve(fetched);
+    } else {
       this.#answer = fetched;
+      this.#releaseAnswer = release;
       this.#answeredAtMs = nowMs;
     }
     return !isEmpty;

@@ -11,7 +11,13 @@ export interface LogUnderTest {
 }
 
 export const LONG_POLL_MS = 80;
-export const COMMITTED = { name: 'committed', maxWaitMs: LONG_POLL_MS, maxBytesPerPartition: 1_048_576, isolation: 'committed' } as const;
+export const COMMITTED = {
+  name: 'committed',
+  maxWaitMs: LONG_POLL_MS,
+  maxBytesPerPartition: 1_048_576,
+  isolation: 'committed',
+  reusesMemory: true,
+} as const;
 
 export interface LogContractContext {
   readonly log: () => LogUnderTest;

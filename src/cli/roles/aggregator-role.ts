@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type Aggregator, createAggregator } from '../../aggregator/aggregator.ts';
-import { type AggregatorContext, type AggregatorTopics, DEFAULT_PACE, type WantedSettings } from '../../aggregator/aggregator-ports.ts';
+import type { AggregatorContext, AggregatorTopics, WantedSettings } from '../../aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../aggregator/name-uuid.ts';
+import { DEFAULT_PACE } from '../../aggregator/pacing.ts';
 import { READING_REUSE } from '../../aggregator/routed-reading.ts';
 import { readRulesFile } from '../../config/rules-file.ts';
 import type { Config } from '../../config/settings-table.ts';
@@ -134,7 +135,7 @@ export function aggregatorTopics(topics: TopicNames): AggregatorTopics {
 
 function fetchLoops(log: LogClient): Pick<AggregatorContext, 'input' | 'restore' | 'profiles'> {
   const loop = (name: string, maxWaitMs: number, maxBytesPerPartition: number): FetchLoop =>
-    log.fetchLoop({ name, maxWaitMs, maxBytesPerPartition, isolation: 'committed' });
+    log.fetchLoop({ name, maxWaitMs, maxBytesPerPartition, isolation: 'committed', reusesMemory: name === 'input' });
   return {
     input: loop('input', INPUT_LONG_POLL_MS, INPUT_BYTES_PER_PARTITION),
     restore: loop('restore', 1, RESTORE_BYTES_PER_PARTITION),
