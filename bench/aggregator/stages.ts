@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { DEFAULT_PACE } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
+import { DEFAULT_PACE } from '../../src/aggregator/pacing.ts';
 import { READING_REUSE, routedReading } from '../../src/aggregator/routed-reading.ts';
 import { SliceWriter } from '../../src/aggregator/slice-writer.ts';
 import { highTemperatureRule } from '../../src/core/alert-rule.ts';

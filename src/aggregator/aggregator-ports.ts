@@ -5,6 +5,7 @@ import type { Reading } from '../core/reading.ts';
 import type { WindowAggregate } from '../core/window-aggregate.ts';
 import type { FetchLoop, GroupMembership, LogAdmin, TransactionLane } from '../kafka/log-port.ts';
 import type { ValueDecoder } from '../registry/value-decoder-port.ts';
+import type { CommitPace } from './pacing.ts';
 
 /** Rows into the wire format. Each call returns a view that the next one overwrites. */
 export interface RowEncoders {
@@ -54,17 +55,3 @@ export interface AggregatorContext {
   readonly acceptLoss: boolean;
   readonly pace: CommitPace;
 }
-
-/** When a slice is committed. `live` holds while the partition is near the end of the log, `behind` while it catches up. */
-export interface CommitPace {
-  readonly live: { readonly recordsMax: number; readonly intervalMs: number };
-  readonly behind: { readonly recordsMax: number; readonly intervalMs: number };
-  /** More than this many records before the end of the log: behind. */
-  readonly behindRecords: number;
-}
-
-export const DEFAULT_PACE: CommitPace = {
-  live: { recordsMax: 5_000, intervalMs: 50 },
-  behind: { recordsMax: 100_000, intervalMs: 1_000 },
-  behindRecords: 5_000,
-};

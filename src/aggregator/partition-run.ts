@@ -10,6 +10,7 @@ import { IngotError } from '../errors.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
+import { slicePatienceMs, sliceRecordsMax } from './pacing.ts';
 import { ProfileFeed, type TakenProfiles } from './profile-feed.ts';
 import { ProfileRepeats } from './profile-repeats.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
@@ -28,8 +29,6 @@ const TICK_INTERVAL_MS = 250;
 const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
 const SETTINGS_REPEAT_MS = 86_400_000;
 const SCHEMA_RETRY_MS = 1_000;
-/** While a partition catches up its alerts are old news already, and each transaction costs as much as a thousand readings. */
-const OLD_ALERTS_MS = 250;
 const PROFILES_PER_TRANSACTION = 500;
 /** Where only transaction markers came the position is committed this late, so that retention may delete them. */
 const IDLE_POSITION_MS = 30_000;
@@ -78,6 +77,8 @@ export class PartitionRun {
   /** When the bridge received the first reading of the slice; null before there is one. */
   private oldestReceivedAtMs: number | null = null;
   private lagRecords = 0;
+  /** Of these, what no open transaction holds back. */
+  private readableRecords = 0;
   /** Where ticks count from: the partition clock, and performance.now() when it was known to be right. */
   private clockBase: { readonly clockMs: number; readonly atMs: number };
   private tickedAtMs = 0;
@@ -164,14 +165,19 @@ export class PartitionRun {
         continue;
       }
       answer = null;
-      this.lagRecords = fetched.highWatermark - this.position;
+      this.noteLag(fetched);
       await this.foldAnswer(fetched);
-      this.lagRecords = fetched.highWatermark - this.position;
+      this.noteLag(fetched);
       events.partitionPosition({ partition: this.partition, lagRecords: this.lagRecords, clockMs: this.fold.clockMs, nowMs: Date.now() });
       if (this.isCommitDue() || this.isPositionOverdue()) await this.commit();
       if (this.lagRecords <= 0 && fetched.batches.length === 0) await this.tickTo(fetched.sentAtMs);
     }
     answer?.catch(() => undefined); // Closing the cursor rejects it.
+  }
+
+  private noteLag({ highWatermark, lastStableOffset }: Fetched): void {
+    this.lagRecords = highWatermark - this.position;
+    this.readableRecords = lastStableOffset - this.position;
   }
 
   /** The answer, or null when it is time to commit what is pending, to look at profiles, or to stop. */
@@ -184,18 +190,11 @@ export class PartitionRun {
     });
   }
 
-  /** How large a slice may become: larger while catching up, so that a device's state is written once for many readings. */
-  private get slicePace(): { readonly recordsMax: number; readonly intervalMs: number } {
-    const { pace } = this.context;
-    return this.lagRecords > pace.behindRecords ? pace.behind : pace.live;
-  }
-
   /** How long the slice may wait for more. */
   private get patienceMs(): number {
-    const { slicePace } = this;
-    if (this.fold.pendingAlerts === 0) return slicePace.intervalMs;
-    // Somebody waits for an alert.
-    return slicePace === this.context.pace.live ? 0 : Math.min(OLD_ALERTS_MS, slicePace.intervalMs);
+    const { pending: readings, readableRecords: lagRecords, fold } = this;
+    const { pendingDevices: devices, pendingRows: rows, pendingAlerts: alerts } = fold;
+    return slicePatienceMs(this.context.pace, { readings, devices, rows, alerts, lagRecords });
   }
 
   private isCommitDue(): boolean {
@@ -210,7 +209,7 @@ export class PartitionRun {
   private async foldAnswer(fetched: Fetched): Promise<void> {
     const { reader, fold } = this;
     const lastOffsetBefore = this.lastRecord.offset;
-    const { recordsMax } = this.slicePace;
+    const recordsMax = sliceRecordsMax(this.context.pace, this.readableRecords);
     const appendTimeMaxMs = Date.now() + APPEND_TIME_AHEAD_MAX_MS;
     const at = { topic: this.context.topics.readings, partition: this.partition };
     reader.reset(fetched);

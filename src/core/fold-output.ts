@@ -54,6 +54,10 @@ export class FoldOutbox {
     this.changedDevices.push(device);
   }
 
+  get changedCount(): number {
+    return this.changedDevices.length;
+  }
+
   get records(): number {
     return this.aggregates.length + this.alerts.length + this.rejected.length + this.changedDevices.length + this.forgottenDevices.length;
   }

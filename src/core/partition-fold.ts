@@ -179,6 +179,16 @@ export class PartitionFold {
     return this.output.alerts.length;
   }
 
+  /** How many rows of aggregates. */
+  get pendingRows(): number {
+    return this.output.aggregates.length;
+  }
+
+  /** Of how many devices the state has changed. */
+  get pendingDevices(): number {
+    return this.output.changedCount;
+  }
+
   /** How many records the next `takeOutput` will come to. */
   get pendingRecords(): number {
     return this.output.records;

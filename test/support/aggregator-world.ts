@@ -1,4 +1,5 @@
-import type { AggregatorTopics, CommitPace } from '../../src/aggregator/aggregator-ports.ts';
+import type { AggregatorTopics } from '../../src/aggregator/aggregator-ports.ts';
+import type { CommitPace } from '../../src/aggregator/pacing.ts';
 import { PROGRESS_KEY, type Progress } from '../../src/aggregator/progress.ts';
 import type { FoldSettings } from '../../src/core/fold-settings.ts';
 import { RecordReader, RecordsEncoder } from '../../src/core/record-batch.ts';

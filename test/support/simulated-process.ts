@@ -1,12 +1,7 @@
 import { type Aggregator, createAggregator } from '../../src/aggregator/aggregator.ts';
-import type {
-  AggregatorContext,
-  AggregatorTopics,
-  CommitPace,
-  RowEncoders,
-  WantedSettings,
-} from '../../src/aggregator/aggregator-ports.ts';
+import type { AggregatorContext, AggregatorTopics, RowEncoders, WantedSettings } from '../../src/aggregator/aggregator-ports.ts';
 import { nameUuid } from '../../src/aggregator/name-uuid.ts';
+import type { CommitPace } from '../../src/aggregator/pacing.ts';
 import { READING_REUSE } from '../../src/aggregator/routed-reading.ts';
 import { type DeviceProfileRecord, recordOfProfile } from '../../src/core/device-profile-record.ts';
 import type { Reading } from '../../src/core/reading.ts';

@@ -59,15 +59,26 @@ test('a slice of large dead letters ends after a few of them', () =>
     expect(Math.max(...slices.map(({ from, to }) => to - from))).toBeLessThanOrEqual(9);
   }));
 
-test('an alert of a backlog is written after a quarter of a second, also when nothing more can be read', () =>
+test('an alert is written at once where nothing more can be read, however much an open transaction holds back', () =>
   play({ longPollMs: 30_000 }, async (world, clock) => {
-    // A transaction that stays open holds back what comes after it, so that the partition is behind and gets nothing.
     world.append([record(0, 101)], 1);
-    const held = Array.from({ length: 20 }, (_, index) => record(1 + index, 20));
+    const held = Array.from({ length: 200 }, (_, index) => record(1 + index, 20));
     world.appendInTransaction(held, { schemaId: 1, end: 'open' });
     world.start(SETTINGS, 0);
     await clock.advance(200);
-    expect(world.committed(TOPICS.alerts)).toHaveLength(0);
-    await clock.advance(100);
     expect(world.committed(TOPICS.alerts)).toHaveLength(1);
+  }));
+
+test('the rows of a window are written soon, and nothing else is hurried', () =>
+  play({ longPollMs: 30_000 }, async (world, clock) => {
+    world.start(SETTINGS, 0);
+    await clock.advance(500);
+    world.append([record(0, 20)], 1);
+    await clock.advance(40);
+    expect(world.committed(TOPICS.journal)).toHaveLength(1);
+    await clock.advance(40);
+    expect(world.committed(TOPICS.journal)).toHaveLength(2);
+    world.append([record(70, 20)], 1);
+    await clock.advance(40);
+    expect(world.committed(TOPICS.aggregates)).toHaveLength(1);
   }));
