@@ -13,6 +13,8 @@ import { waitUntil } from '../support/wait-until.ts';
 const PARTITIONS = 4;
 /** So many that every partition has some. */
 const devices = Array.from({ length: 24 }, (_, index) => `s${index}`);
+/** Only a failure takes so long. */
+const DEADLINE_MS = 120_000;
 const ALL = ['0', '1', '2', '3'];
 const RULES = 'rules: [{ id: hot, metric: temperature, above: 100, deadband: 5, severity: CRITICAL }]\n';
 
@@ -39,8 +41,9 @@ async function atWork(isSilent: (device: string) => boolean): Promise<{ running:
     }),
   );
   feed = sending;
-  const first = running.start('aggregate');
-  await waitUntil(async () => (await ownedBy(first)).length === PARTITIONS, 'all partitions at one process', 30_000);
+  // That it fences is told at this level.
+  const first = running.start('aggregate', { LOG_LEVEL: 'debug' });
+  await waitUntil(async () => (await ownedBy(first)).length === PARTITIONS, 'all partitions at one process', DEADLINE_MS);
   return { running, sending, first };
 }
 
@@ -48,6 +51,12 @@ async function atWork(isSilent: (device: string) => boolean): Promise<{ running:
 async function ownedBy(role: RoleProcess): Promise<string[]> {
   if (!role.log().includes('"listening"')) return [];
   return (await readMetrics(role)).labelValues('aggregator_lag_records', 'partition');
+}
+
+/** What a process has told, line by line. */
+function linesOf(role: RoleProcess): { readonly time: number; readonly msg: string }[] {
+  const whole = role.log().split('\n').slice(0, -1);
+  return whole.map((line) => JSON.parse(line) as { time: number; msg: string });
 }
 
 /** Each has some, and together they have each partition once. */
@@ -63,33 +72,43 @@ async function expectOneFold(running: TestPipeline, sending: LiveFeed): Promise<
 }
 
 describe('aggregators of one group', () => {
-  test('share the partitions, and one that leaves gives them back', { timeout: 90_000 }, async () => {
+  test('share the partitions, and one that leaves gives them back', { timeout: 240_000 }, async () => {
     const { running, sending, first } = await atWork(() => false);
     const second = running.start('aggregate');
-    await waitUntil(() => isShared(first, second), 'shared partitions', 30_000);
+    await waitUntil(() => isShared(first, second), 'shared partitions', DEADLINE_MS);
     const consumed = (await readMetrics(second)).sum('readings_consumed_total');
     await waitUntil(async () => (await readMetrics(second)).sum('readings_consumed_total') > consumed + 50, 'the work of the second');
     expect(await second.stop()).toBe(0);
-    await waitUntil(async () => (await ownedBy(first)).join() === ALL.join(), 'all partitions back', 30_000);
+    await waitUntil(async () => (await ownedBy(first)).join() === ALL.join(), 'all partitions back', DEADLINE_MS);
     await sending.stop();
     await running.settle();
     expect(await first.stop()).toBe(0);
     await expectOneFold(running, sending);
   });
 
-  test('a frozen one whose partitions were taken over writes nothing when it wakes up (I7)', { timeout: 120_000 }, async () => {
+  test('a frozen one whose partitions were taken over writes nothing when it wakes up (I7)', { timeout: 300_000 }, async () => {
     // Half of the partitions are quiet at first: whoever takes them over has nothing to write, so only its fence shuts the frozen one out.
     let isQuiet = true;
     const { running, sending, first } = await atWork((device) => isQuiet && partitionOfKey(device, PARTITIONS) >= 2);
     first.child.kill('SIGSTOP');
     const second = running.start('aggregate');
-    await waitUntil(async () => (await ownedBy(second)).join() === ALL.join(), 'all partitions at the second', 40_000);
+    await waitUntil(async () => (await ownedBy(second)).join() === ALL.join(), 'all partitions at the second', DEADLINE_MS);
     const consumed = (await readMetrics(second)).sum('readings_consumed_total');
     await waitUntil(async () => (await readMetrics(second)).sum('readings_consumed_total') > consumed + 50, 'the work of the second');
     isQuiet = false;
+    const linesBefore = linesOf(first).length;
     first.child.kill('SIGCONT');
-    // It has to notice, and to find its way back into the group.
-    await waitUntil(() => isShared(first, second), 'shared partitions after the thaw', 40_000);
+    // It has to notice, and to find its way back into the group, where it works again.
+    await waitUntil(() => isShared(first, second), 'shared partitions after the thaw', DEADLINE_MS);
+    const again = (await readMetrics(first)).sum('readings_consumed_total');
+    await waitUntil(async () => (await readMetrics(first)).sum('readings_consumed_total') > again + 50, 'the work of the first');
+    // Until the group had given it partitions again it has fenced nobody, and the rightful owner has noticed nothing.
+    const thawed = linesOf(first).slice(linesBefore);
+    const rejoinedAt = thawed.find(({ msg }) => msg === 'partitions assigned')!.time;
+    const fences = thawed.filter(({ msg }) => msg === 'earlier owners of the transactional id are fenced');
+    expect(fences.length).toBeGreaterThan(0);
+    expect(fences.filter(({ time }) => time < rejoinedAt)).toEqual([]);
+    expect(linesOf(second).filter(({ msg, time }) => msg.startsWith('partition dropped') && time < rejoinedAt)).toEqual([]);
     await sending.stop();
     await running.settle();
     expect([await first.stop(), await second.stop()]).toEqual([0, 0]);
