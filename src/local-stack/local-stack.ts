@@ -9,6 +9,12 @@ import { startRegistry } from './registry.ts';
 
 /** What an unconfigured client of each kind tries first. */
 const USUAL_PORTS = { kafka: 9092, registry: 8081, mqtt: 1883 };
+/** For whoever tells people which of them were taken. */
+export const USUAL_PORT_OF: Readonly<Record<StackComponent, number>> = {
+  Kafka: USUAL_PORTS.kafka,
+  'schema registry': USUAL_PORTS.registry,
+  'MQTT broker': USUAL_PORTS.mqtt,
+};
 
 export type StackComponent = 'Kafka' | 'schema registry' | 'MQTT broker';
 

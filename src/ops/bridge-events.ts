@@ -114,6 +114,7 @@ const messagesRejectedTotal = new Counter({
 });
 
 const SHED_TOLD_EVERY_MS = 60_000;
+const FAILURE_TOLD_EVERY_MS = 10_000;
 
 /** What can be observed of one bridge: one function per event. */
 export class BridgeEvents {
@@ -121,6 +122,7 @@ export class BridgeEvents {
   readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 };
   ignoredFields = 0;
   #shedToldAtMs = Number.NEGATIVE_INFINITY;
+  #mqttFailure = { message: '', toldAtMs: Number.NEGATIVE_INFINITY };
 
   readonly #mqtt: Dependency | undefined;
   readonly #kafka: Dependency | undefined;
@@ -226,7 +228,11 @@ export class BridgeEvents {
     this.#log.info({ protocolVersion }, 'the MQTT broker does not speak this version of MQTT; trying 3.1.1');
   }
 
+  /** Told at once, and the same again at most every ten seconds: the client tries every second. */
   mqttFailed(message: string): void {
+    const nowMs = performance.now();
+    if (message === this.#mqttFailure.message && nowMs < this.#mqttFailure.toldAtMs + FAILURE_TOLD_EVERY_MS) return;
+    this.#mqttFailure = { message, toldAtMs: nowMs };
     this.#log.warn({ message }, 'MQTT client');
   }
 

@@ -19,8 +19,14 @@ export function schemaFound(event: { subject: string; schemaId: number }): void 
   log('registry').debug(event, 'schema found in the registry');
 }
 
-/** The registry did not answer at the start, and it is tried again. */
+const AWAITED_TOLD_EVERY_MS = 10_000;
+let awaitedToldAtMs = Number.NEGATIVE_INFINITY;
+
+/** The registry did not answer at the start, and it is tried again: told at once, and then every ten seconds while it lasts. */
 export function registryAwaited(event: { url: string; error: string; retryInMs: number }): void {
+  const nowMs = performance.now();
+  if (nowMs < awaitedToldAtMs + AWAITED_TOLD_EVERY_MS) return;
+  awaitedToldAtMs = nowMs;
   log('registry').warn(event, 'waiting for the Schema Registry');
 }
 

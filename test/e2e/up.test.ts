@@ -169,7 +169,9 @@ describe('a stack that is kept', { timeout: 180_000 }, () => {
     const { code, out, err } = await up.ended;
     expect(code).toBe(0);
     expect(performance.now() - atMs).toBeLessThan(45_000);
-    expect(out).toMatch(/Stopping in the order of the flow[\s\S]*Stopped\. The data are in/);
+    expect(out).toMatch(
+      /Stopping in the order of the flow[\s\S]*have sent (\d+) readings, \1 acknowledged\n\nSummary\n[\s\S]*ledger +balanced[\s\S]*Stopped\. The data are in/,
+    );
     const events = jsonLines(err).map(({ component, msg }) => `${component}: ${msg}`);
     producedBefore = Number(jsonLines(err).find(({ component, msg }) => component === 'bridge' && msg === 'drained')?.['produced']);
     const order = ['bridge: drained', 'aggregator: partition released', 'sink: partition released', 'shutdown: drained'];

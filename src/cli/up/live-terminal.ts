@@ -38,12 +38,6 @@ export class LiveTerminal {
     if (this.block.length > 0) this.show([]);
   }
 
-  /** Leaves what is drawn and draws no more. */
-  end(): void {
-    this.block = [];
-    this.drawn = [];
-  }
-
   private redraw(lines: readonly string[]): void {
     const erase = this.eraseDrawn();
     this.drawn = this.isTerminal ? this.fitting() : [];

@@ -63,7 +63,10 @@ export async function startUp(surroundings: RoleSurroundings, options: UpOptions
   const stopLooking = async (): Promise<void> => {
     looking.abort();
     await alerts.catch(() => undefined);
-    status.end();
+    if (result.exitCode !== null) return;
+    status.endForSummary();
+    if (simulation !== null) screen.print(`the devices have sent ${simulation.sent()} readings, ${simulation.acknowledged()} acknowledged`);
+    screen.print(...summaryLines(pipeline, useColor), '');
   };
   const steps = [...(simulation === null ? [] : [{ name: 'simulated devices', stop: stopSimulator }]), ...pipeline.drainSteps];
   return {
@@ -124,7 +127,7 @@ async function finish(simulation: Simulation, { surroundings, options, pipeline,
   const isQuiet = await becomesQuiet(() => pipeline.isQuiet() && arrived(pipeline) >= simulation.acknowledged(), { patienceMs, signal });
   if (signal.aborted) return;
   const now = pipeline.snapshot();
-  const summary = [...statusBlock(now, { perSecond: null, useColor, stopping: null })];
+  const summary = summaryLines(pipeline, useColor);
   let exitCode = isLedgerBalanced(now) && isQuiet ? 0 : VERIFY_FAILED;
   if (!isQuiet) summary.push('', `  not everything came to its end within ${Math.round(patienceMs / 1000)} s`);
   if (options.verify) {
@@ -142,8 +145,12 @@ async function finish(simulation: Simulation, { surroundings, options, pipeline,
     summary.push('', verdict.report.trimEnd());
   }
   status.endForSummary();
-  screen.print('', 'Summary', ...summary, '');
+  screen.print(...summary, '');
   result.exitCode = exitCode;
+}
+
+function summaryLines(pipeline: Pipeline, useColor: boolean): string[] {
+  return ['', 'Summary', ...statusBlock(pipeline.snapshot(), { perSecond: null, useColor, stopping: null })];
 }
 
 function arrived(pipeline: Pipeline): number {

@@ -33,16 +33,7 @@ export class StatusDisplay {
     if (this.options.isTerminal) this.draw();
   }
 
-  /** Shows the state once more and leaves it there; nothing when it has ended already. */
-  end(): void {
-    if (this.hasEnded) return;
-    this.stopping = null;
-    this.draw();
-    this.stop();
-    this.options.screen.end();
-  }
-
-  /** Ends and leaves nothing of the block: a summary says it all. */
+  /** Ends and leaves nothing of the block: a summary says it all. May be called again. */
   endForSummary(): void {
     this.stop();
     this.options.screen.clear();

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/settings-table.ts';
 import type { IngotError } from '../../errors.ts';
 import { topicSpecs } from '../../kafka/topics.ts';
-import { type LocalStack, type StackComponent, startLocalStack } from '../../local-stack/local-stack.ts';
+import { type LocalStack, type StackComponent, startLocalStack, USUAL_PORT_OF } from '../../local-stack/local-stack.ts';
 import { connectLog } from '../roles/connect-log.ts';
 import type { LiveTerminal } from './live-terminal.ts';
 import type { StartProgress } from './start-progress.ts';
@@ -88,9 +88,9 @@ export class UpStack {
   }
 
   private tellReady(component: StackComponent, address: string): void {
-    const { progress, screen } = this.options;
+    const { progress, screen, preferUsualPorts } = this.options;
     progress.done(component);
-    screen.print(`${component.padEnd(16)} ${address}`);
+    screen.print(readyLine(component, address, preferUsualPorts));
   }
 
   private async createTopics(brokers: readonly string[]): Promise<void> {
@@ -106,6 +106,13 @@ export class UpStack {
       progress.done(what);
     }
   }
+}
+
+/** Whoever has learnt the usual port elsewhere is told when it is another one. */
+export function readyLine(component: StackComponent, address: string, isUsualPortWanted: boolean): string {
+  const usual = USUAL_PORT_OF[component];
+  const isOther = isUsualPortWanted && !new RegExp(`:${usual}(/|$)`).test(address);
+  return `${component.padEnd(16)} ${address}${isOther ? `  (the usual port ${usual} was taken)` : ''}`;
 }
 
 function withAddresses(config: Config, stack: LocalStack): Config {

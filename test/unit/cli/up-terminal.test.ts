@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { alertLine } from '../../../src/cli/up/alert-lines.ts';
 import { cutToWidth, LiveTerminal } from '../../../src/cli/up/live-terminal.ts';
 import { progressBlock, StartProgress } from '../../../src/cli/up/start-progress.ts';
+import { readyLine } from '../../../src/cli/up/up-stack.ts';
 import type { Alert } from '../../../src/core/alert-record.ts';
 
 /** A stream that keeps what is written; its size may change. */
@@ -16,9 +17,7 @@ test('the block is drawn again below the lines, each time in one piece', () => {
   const screen = new LiveTerminal(stream, true);
   screen.show(['a', 'b']);
   screen.print('line');
-  screen.end();
-  screen.print('last');
-  expect(written).toEqual(['a\nb\n', '\x1b[2A\r\x1b[0Jline\na\nb\n', 'last\n']);
+  expect(written).toEqual(['a\nb\n', '\x1b[2A\r\x1b[0Jline\na\nb\n']);
 });
 
 test('a block that is cleared leaves nothing', () => {
@@ -77,6 +76,16 @@ test('what is awaited has a clock on a terminal, and one line at its beginning e
   progress.done('Kafka');
   progress.end();
   expect(written).toEqual(['waiting for Kafka\n', 'waiting for schema registry (usually 10 s)\n']);
+});
+
+test('a component says when it has not got its usual port', () => {
+  expect(readyLine('MQTT broker', 'mqtt://127.0.0.1:1883', true)).toBe('MQTT broker      mqtt://127.0.0.1:1883');
+  expect(readyLine('MQTT broker', 'mqtt://127.0.0.1:41883', true)).toBe(
+    'MQTT broker      mqtt://127.0.0.1:41883  (the usual port 1883 was taken)',
+  );
+  expect(readyLine('schema registry', 'http://127.0.0.1:8081/apis/ccompat/v7', true)).not.toContain('taken');
+  // A temporary stack asks for none.
+  expect(readyLine('Kafka', '127.0.0.1:41883', false)).not.toContain('taken');
 });
 
 test('an alert is one line, red when raised and green when resolved; a device cannot bring escapes in', () => {
