@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import avro from 'avsc';
-import type { AlertPhase, AlertState } from '../core/alert-lifecycle.ts';
+import { Accumulator, type AccumulatorNumbers } from '../core/accumulator.ts';
+import { type AlertPhase, AlertState } from '../core/alert-state.ts';
 import { DeviceState } from '../core/device-state.ts';
 import { OpenPart } from '../core/open-part.ts';
-import { Accumulator } from '../core/window-aggregate.ts';
 import { IngotError } from '../errors.ts';
 import { AvroBytes } from './avro-bytes.ts';
 
@@ -15,7 +15,7 @@ const FORMAT_VERSION = 2;
 /** In the order of the schema. */
 const PHASES: readonly AlertPhase[] = ['NORMAL', 'PENDING', 'FIRING', 'RECOVERING'];
 
-interface EncodedAccumulator extends Omit<Accumulator, 'add' | 'sum'> {
+interface EncodedAccumulator extends AccumulatorNumbers {
   metric: string;
 }
 
@@ -35,7 +35,7 @@ interface EncodedDevice {
   lastHeard: number;
   closedUpTo: number;
   parts: EncodedPart[];
-  alerts: (AlertState & { ruleId: string })[];
+  alerts: Omit<AlertState, 'next'>[];
 }
 
 const deviceStateType = avro.Type.forSchema(
@@ -63,12 +63,12 @@ export class DeviceStateEncoder {
     bytes.long(device.maxT);
     bytes.long(device.lastHeard);
     bytes.long(device.closedUpTo);
-    const { openParts } = device;
-    const parts = openParts.length < 2 ? openParts : [...openParts].sort((a, b) => a.start - b.start || a.part - b.part);
+    const parts = device.openParts;
+    if (parts.length > 1) parts.sort((a, b) => a.start - b.start || a.part - b.part);
     this.block(parts, (part) => this.part(part));
-    const alerts = [...device.alerts];
-    if (alerts.length > 1) alerts.sort(([a], [b]) => (a < b ? -1 : 1));
-    this.block(alerts, ([ruleId, alert]) => this.alert(ruleId, alert));
+    const { alerts } = device;
+    if (alerts.length > 1) alerts.sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1));
+    this.block(alerts, (alert) => this.alert(alert));
     return bytes.taken();
   }
 
@@ -105,9 +105,9 @@ export class DeviceStateEncoder {
     bytes.long(from.lastTime);
   }
 
-  private alert(ruleId: string, alert: AlertState): void {
+  private alert(alert: AlertState): void {
     const { bytes } = this;
-    bytes.string(ruleId);
+    bytes.string(alert.ruleId);
     bytes.long(PHASES.indexOf(alert.phase));
     bytes.long(alert.lastJudged);
     bytes.long(alert.judgedHeard);
@@ -138,31 +138,15 @@ export function decodeDeviceState(value: Buffer): DeviceState {
   device.maxT = encoded.maxT;
   device.lastHeard = encoded.lastHeard;
   device.closedUpTo = encoded.closedUpTo;
-  device.openParts = encoded.parts.map(decodePart);
-  for (const { ruleId, ...alert } of encoded.alerts) device.alerts.set(ruleId, { ...alert });
+  for (const part of encoded.parts) device.addPart(decodePart(part));
+  for (const { ruleId, ...alert } of encoded.alerts) device.addAlert(Object.assign(new AlertState(ruleId), alert));
   return device;
-}
-
-function accumulatorFields(from: Omit<EncodedAccumulator, 'metric'>): Omit<EncodedAccumulator, 'metric'> {
-  return {
-    count: from.count,
-    min: from.min,
-    max: from.max,
-    partialSum: from.partialSum,
-    compensation: from.compensation,
-    runningMean: from.runningMean,
-    m2: from.m2,
-    first: from.first,
-    firstTime: from.firstTime,
-    last: from.last,
-    lastTime: from.lastTime,
-  };
 }
 
 function decodePart(encoded: EncodedPart): OpenPart {
   const part = new OpenPart(encoded);
   part.readings = encoded.readings;
-  for (const metric of encoded.metrics) part.restore(metric.metric, Object.assign(new Accumulator(), accumulatorFields(metric)));
+  for (const metric of encoded.metrics) part.restore(metric.metric, Accumulator.of(metric));
   return part;
 }
 
