@@ -1,3 +1,4 @@
+import { formatDuration } from '../core/duration-text.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 
@@ -21,14 +22,14 @@ export function refusalDetail(reason: ReadingRejectReason, times: RefusedTimes |
     case 'future':
       return times === null
         ? ''
-        : `event time ${distance(times.eventTimeMs, times.appendTimeMs)} after the append time; ${settings.skewMs} ms are allowed`;
+        : `event time ${distance(times.eventTimeMs, times.appendTimeMs)} after the append time; ${formatDuration(settings.skewMs)} is allowed`;
     case 'ancient':
       return times === null
         ? ''
-        : `event time ${distance(times.eventTimeMs, times.firstAppendTimeMs)} before the append time; ${settings.pastLimitMs} ms are allowed`;
+        : `event time ${distance(times.eventTimeMs, times.firstAppendTimeMs)} before the append time; ${formatDuration(settings.pastLimitMs ?? Number.POSITIVE_INFINITY)} is allowed`;
   }
 }
 
 function distance(eventTimeMs: number, appendTimeMs: number): string {
-  return `${new Date(eventTimeMs).toISOString()} is ${Math.abs(eventTimeMs - appendTimeMs)} ms`;
+  return `${new Date(eventTimeMs).toISOString()} is ${formatDuration(Math.abs(eventTimeMs - appendTimeMs))}`;
 }

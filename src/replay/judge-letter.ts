@@ -1,4 +1,5 @@
 import { decodeReading } from '../core/decode-reading.ts';
+import { formatDuration } from '../core/duration-text.ts';
 import { partitionForKey } from '../core/murmur2.ts';
 import { hasValidOrigin, hasValidValues, type Reading } from '../core/reading.ts';
 import { firstAppendTimeOf, REPLAY_WAIT_MAX_MS } from '../core/replay-headers.ts';
@@ -80,14 +81,17 @@ function timeProblem({ eventTime }: Reading, letter: DeadLetter, { limits, nowMs
   const { skewMs, pastLimitMs } = limits;
   const said = `event time ${new Date(eventTime).toISOString()} is`;
   if (eventTime > nowMs + skewMs) {
-    return refused('future', `${said} still ${eventTime - nowMs} ms ahead; EVENT_TIME_SKEW here allows ${skewMs} ms`);
+    return refused(
+      'future',
+      `${said} still ${formatDuration(eventTime - nowMs)} ahead; EVENT_TIME_SKEW here allows ${formatDuration(skewMs)}`,
+    );
   }
   const claimedMs = firstAppendTimeOf(letter.headers, letter.appendTimeMs);
   const firstAppendTimeMs = claimedMs < nowMs - REPLAY_WAIT_MAX_MS ? nowMs : claimedMs;
   if (pastLimitMs === null || eventTime >= firstAppendTimeMs - pastLimitMs) return null;
   return refused(
     'ancient',
-    `${said} ${firstAppendTimeMs - eventTime} ms before it came; EVENT_TIME_PAST_LIMIT here allows ${pastLimitMs} ms`,
+    `${said} ${formatDuration(firstAppendTimeMs - eventTime)} before it came; EVENT_TIME_PAST_LIMIT here allows ${formatDuration(pastLimitMs)}`,
   );
 }
 

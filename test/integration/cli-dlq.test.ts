@@ -20,7 +20,11 @@ beforeAll(async () => {
   await log.admin().createTopics(topicSpecs({ prefix, partitions: PARTITIONS, replication: 1 }));
   const lane = log.produceLane({ name: 'test', acks: 'all' });
   const refused = encodedRecords(topics.bridgeDeadLetters, PARTITIONS, [
-    { key: 'd1', value: '{"ts":1}', headers: causes('bridge', 'invalid_timestamp', { 'failure-detail': 'looks like seconds' }) },
+    {
+      key: 'd1',
+      value: '{"ts":1}',
+      headers: causes('bridge', 'invalid_timestamp', { 'failure-detail': 'looks like seconds', timestamp: '1795295607123' }),
+    },
     { key: null, value: Buffer.from([0xff, 0x00, 0x1b]), headers: causes('bridge', 'invalid_utf8', { 'original-topic': 'a\u001b[2Jb' }) },
   ]);
   const ancient = encodedRecords(topics.readingDeadLetters, PARTITIONS, [
@@ -54,6 +58,8 @@ describe('ingot dlq, on real Kafka', () => {
     const { code, out } = await runIngot(['dlq', 'show', String(first?.['id'])], environment);
     expect(code).toBe(0);
     expect(out).toContain('  failure-detail: looks like seconds\n');
+    // Milliseconds since 1970 stay as they are, and a person can read them.
+    expect(out).toContain('  timestamp: 1795295607123  (2026-11-21 21:13:27.123Z)\n');
     expect(out).toContain('payload (8 bytes)\n{"ts":1}\n');
   });
 
@@ -71,6 +77,10 @@ describe('ingot dlq, on real Kafka', () => {
     expect(await runIngot(['dlq', 'show', `${topics.bridgeDeadLetters}/0/999`], environment)).toMatchObject({
       code: 1,
       err: expect.stringContaining('RECORD_GONE'),
+    });
+    expect(await runIngot(['dlq', 'show', `${topics.bridgeDeadLetters}/77/0`], environment)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/has no partition 77, only 0 to \d+\./),
     });
     expect(await runIngot(['dlq', 'show', 'readings/0/1'], environment)).toMatchObject({
       code: 2,

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/settings-table.ts';
+import { FIRST_APPEND_TIME_HEADER } from '../../core/replay-headers.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
@@ -126,7 +127,9 @@ function asJson(record: LogRecord) {
 }
 
 async function asText(record: LogRecord, context: Pick<CommandContext, 'config'>): Promise<string> {
-  const headers = [...record.headers].map(([name, value]) => `  ${payloadText(Buffer.from(`${name}: ${value}`))}`);
+  const headers = [...record.headers].map(
+    ([name, value]) => `  ${payloadText(Buffer.from(`${name}: ${value}`))}${timeBeside(name, value)}`,
+  );
   const lines = [
     placeText(record),
     `appended  ${shownTime(record.timestampMs)}`,
@@ -138,6 +141,13 @@ async function asText(record: LogRecord, context: Pick<CommandContext, 'config'>
   ];
   const decoded = await decodedReading(record, context.config());
   return [...lines, ...(decoded === null ? [] : ['decoded', payloadText(Buffer.from(decoded))])].join('\n');
+}
+
+const EPOCH_HEADERS: readonly string[] = ['timestamp', FIRST_APPEND_TIME_HEADER];
+
+/** Of a header that is milliseconds since 1970: the same as a person reads it. */
+function timeBeside(name: string, value: string): string {
+  return EPOCH_HEADERS.includes(name) && /^\d{1,15}$/.test(value) ? `  (${shownTime(Number(value))})` : '';
 }
 
 /** Null when the payload is not a reading or the registry cannot say: this is a comfort, not worth a failure. */

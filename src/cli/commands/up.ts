@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { formatDuration } from '../../config/duration.ts';
 import type { Config } from '../../config/settings-table.ts';
+import { formatDuration } from '../../core/duration-text.ts';
 import { IngotError } from '../../errors.ts';
 import { type DataFolder, openDataFolder, openTemporaryFolder } from '../../local-stack/data-folder.ts';
 import { removeStackFile, type StackAddresses, writeStackFile } from '../../local-stack/stack-file.ts';

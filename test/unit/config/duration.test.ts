@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
+import { parseDuration } from '../../../src/config/duration.ts';
+import { formatDuration } from '../../../src/core/duration-text.ts';
 
 test.each([
   ['250ms', 250],
