@@ -20,6 +20,7 @@ const RULES = `rules:
   - { id: hot, metric: temperature, above: 100, deadband: 5, severity: CRITICAL }
   - { id: lasting, metric: temperature, above: 100, deadband: 5, for: 300ms, offDelay: 300ms, severity: WARNING }
 `;
+const RULE_COUNT = 2;
 
 export class FedPipeline {
   readonly pipeline: TestPipeline;
@@ -105,6 +106,10 @@ export class FedPipeline {
     expect(verdict.outcomes.get('counted')).toBe(this.#feed.readings);
     // A broker that fails may make the devices say something twice.
     expect([...verdict.outcomes.keys()].filter((outcome) => outcome !== 'counted' && outcome !== 'duplicate')).toEqual([]);
+    // There was something to raise and to end twice; what has not ended is at most what each device and rule has raised last.
+    const { raised, ended } = verdict.episodes;
+    expect(ended).toBeGreaterThan(10);
+    expect(raised - ended).toBeLessThanOrEqual(DEVICES * RULE_COUNT);
     expect(dump.partitions.some(({ alerts }) => alerts.some(({ ruleId }) => ruleId === 'lasting'))).toBe(true);
     return { verdict, abortedTransactions: dump.abortedTransactions };
   }

@@ -15,6 +15,8 @@ export interface FoldVerdict {
   /** In words; empty when all is well. */
   readonly violations: readonly string[];
   readonly outcomes: ReadonlyMap<ReadingOutcome, number>;
+  /** Alerts that were raised, and those of them that have ended. Without a violation each was raised once, and ended once if at all (I6). */
+  readonly episodes: { readonly raised: number; readonly ended: number };
   /** Every reading of the log is folded, and every window is closed. */
   readonly isSettled: boolean;
 }
@@ -54,7 +56,13 @@ export function foldVerdict(dump: LogDump, readingsTopic: string): FoldVerdict {
     for (const outcome of judged.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     isSettled &&= judged.isSettled;
   }
-  return { violations, outcomes, isSettled };
+  return { violations, outcomes, episodes: episodesOf(dump), isSettled };
+}
+
+function episodesOf({ partitions }: LogDump): FoldVerdict['episodes'] {
+  const rows = partitions.flatMap(({ alerts }) => alerts);
+  const ended = rows.filter(({ transition }) => transition === 'RESOLVED' || transition === 'EXPIRED');
+  return { raised: new Set(rows.map(({ alertId }) => alertId)).size, ended: new Set(ended.map(({ alertId }) => alertId)).size };
 }
 
 interface PartitionVerdict {
