@@ -1,6 +1,7 @@
-import { type AlertState, isRaised, newAlertState } from '../core/alert-lifecycle.ts';
+import { isRaised } from '../core/alert-lifecycle.ts';
 import type { Alert } from '../core/alert-record.ts';
 import { type AlertRule, levelOf } from '../core/alert-rule.ts';
+import { AlertState } from '../core/alert-state.ts';
 import { DeviceState } from '../core/device-state.ts';
 import type { PartitionFold } from '../core/partition-fold.ts';
 import type { RecordReader } from '../core/record-batch.ts';
@@ -33,8 +34,8 @@ export async function takeOpenAlerts(context: RebuildContext, partition: number,
   let dropped = 0;
   let orphaned = 0;
   for (const device of devices.values()) {
-    for (const [ruleId, state] of device.alerts) {
-      if (!isRaised(state) || open.has(keyOf({ ruleId, deviceId: device.deviceId }))) continue;
+    for (const state of device.alerts) {
+      if (!isRaised(state) || open.has(keyOf({ ruleId: state.ruleId, deviceId: device.deviceId }))) continue;
       state.phase = 'NORMAL';
       dropped += 1;
     }
@@ -51,8 +52,9 @@ export async function takeOpenAlerts(context: RebuildContext, partition: number,
       devices.set(deviceId, device);
       fold.restoreDevice(device);
     }
-    const state = device.alerts.get(rule.id) ?? newAlertState();
-    device.alerts.set(rule.id, state);
+    const known = device.alertOf(rule.id);
+    const state = known ?? new AlertState(rule.id);
+    if (known === null) device.addAlert(state);
     takeOver(state, rule, { alert, clockMs: fold.clockMs });
     taken += 1;
   }

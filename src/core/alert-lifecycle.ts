@@ -1,4 +1,5 @@
 import { type AlertRule, breachedLevel, heldLevel, isBreach, isClear } from './alert-rule.ts';
+import type { AlertState } from './alert-state.ts';
 
 // The life of one alert of one device under one rule:
 //
@@ -11,34 +12,8 @@ import { type AlertRule, breachedLevel, heldLevel, isBreach, isClear } from './a
 // Written are RAISED (into FIRING), RESOLVED and EXPIRED (back to NORMAL), and in between ESCALATED and DEESCALATED, when the value climbs or
 // descends the rule's ladder of severities: it is one alert all the time. PENDING and RECOVERING are internal.
 
-export type AlertPhase = 'NORMAL' | 'PENDING' | 'FIRING' | 'RECOVERING';
-
 /** When the last judged reading is older than this on the partition clock, a reading with an earlier event time restarts the alert's timeline. */
 const TIMELINE_RESTART_MS = 5 * 60_000;
-
-/** What is remembered of one rule for one device. Times in epoch ms. */
-export interface AlertState {
-  phase: AlertPhase;
-  /** Event time of the last judged reading, and the partition clock then. */
-  lastJudged: number;
-  judgedHeard: number;
-  lastValue: number;
-  /** Of the episode; meaningless in NORMAL. */
-  raisedAt: number;
-  firstBreachOffset: number;
-  recoveringSince: number;
-  /** On the device's clock; meaningful in PENDING and RECOVERING. */
-  timerAt: number;
-  peak: number;
-  sampleCount: number;
-  /** 1, 2, ...: where on the ladder a raised alert stands. */
-  level: number;
-  /** How many transitions of the episode were written. */
-  transitions: number;
-  /** Of the stale alert (stale-alert.ts): when it was raised, -1 when it is not, and the device's lastHeard then. */
-  staleSince: number;
-  staleHeard: number;
-}
 
 /** A step that has to be written. `offset` is the reading that caused it, null when a timer or a removal did. */
 export interface Transition {
@@ -57,25 +32,6 @@ export interface Sample {
   readonly heardMs: number;
   /** The device's maxT, this reading included. */
   readonly deviceMaxMs: number;
-}
-
-export function newAlertState(): AlertState {
-  return {
-    phase: 'NORMAL',
-    lastJudged: -1,
-    judgedHeard: -1,
-    lastValue: 0,
-    raisedAt: 0,
-    firstBreachOffset: 0,
-    recoveringSince: 0,
-    timerAt: 0,
-    peak: 0,
-    sampleCount: 0,
-    level: 1,
-    transitions: 0,
-    staleSince: -1,
-    staleHeard: -1,
-  };
 }
 
 export function hasTimer(state: AlertState): boolean {

@@ -1,5 +1,6 @@
-import type { AlertState, Transition } from './alert-lifecycle.ts';
+import type { Transition } from './alert-lifecycle.ts';
 import { type AlertRule, clearThresholdOf, levelOf } from './alert-rule.ts';
+import type { AlertState } from './alert-state.ts';
 
 // A transition of an alert as a record of the alerts topic.
 

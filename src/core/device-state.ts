@@ -1,24 +1,34 @@
-import { type AlertState, hasTimer } from './alert-lifecycle.ts';
+import { hasTimer } from './alert-lifecycle.ts';
 import type { AlertRule } from './alert-rule.ts';
+import type { AlertState } from './alert-state.ts';
 import type { FoldSettings } from './fold-settings.ts';
 import { forgetAfterMs } from './fold-settings.ts';
 import type { OpenPart } from './open-part.ts';
+import { plainNumbers } from './plain-numbers.ts';
 
 export const NO_LABELS: Readonly<Record<string, string>> = {};
 const NO_RULES: readonly AlertRule[] = [];
 
-/** What the fold remembers of one device. Times in epoch ms; -1 where there was none yet. */
+// Places of the times.
+const MAX_T = 0;
+const LAST_HEARD = 1;
+const CLOSED_UP_TO = 2;
+const QUEUED_DUE = 3;
+const NEXT_END = 4;
+
+const NEW = plainNumbers([-1, -1, -1, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+
+/**
+ * What the fold remembers of one device. Times in epoch ms; -1 where there was none yet. Most devices have one or two open parts and a few
+ * alerts, so these hang together in chains, without a collection for each device.
+ */
 export class DeviceState {
   readonly deviceId: string;
-  /** Highest event time accepted. */
-  maxT = -1;
-  /** The partition clock when the last accepted reading was folded. */
-  lastHeard = -1;
-  /** Event time up to which the windows were emitted. */
-  closedUpTo = -1;
-  openParts: OpenPart[] = [];
-  /** By rule id. */
-  readonly alerts = new Map<string, AlertState>();
+  private readonly times = NEW.slice();
+  /** The newest one; the others follow by `next`, in no order that means anything. */
+  firstPart: OpenPart | null = null;
+  /** Of the rules that have judged it; the others follow by `next`. */
+  firstAlert: AlertState | null = null;
 
   // Not state, but made from settings and profile:
   rules: readonly AlertRule[] = NO_RULES;
@@ -29,16 +39,108 @@ export class DeviceState {
   // Not state, but bookkeeping of the fold:
   /** Whether the device is already in the list of devices changed since the last commit. */
   changed = false;
-  /** The smallest key with which the device stands in the due queue. */
-  queuedDueMs = Number.POSITIVE_INFINITY;
   forgotten = false;
   /** False when no alert of the device has a timer; then nothing has to be looked for with each reading. */
   mayHaveTimers = true;
-  /** While maxT less the grace is below this no window ends by the device's own time. */
-  nextEndMs = Number.NEGATIVE_INFINITY;
 
   constructor(deviceId: string) {
     this.deviceId = deviceId;
+  }
+
+  /** Highest event time accepted. */
+  get maxT(): number {
+    return this.times[MAX_T]!;
+  }
+  set maxT(timeMs: number) {
+    this.times[MAX_T] = timeMs;
+  }
+
+  /** The partition clock when the last accepted reading was folded. */
+  get lastHeard(): number {
+    return this.times[LAST_HEARD]!;
+  }
+  set lastHeard(timeMs: number) {
+    this.times[LAST_HEARD] = timeMs;
+  }
+
+  /** Event time up to which the windows were emitted. */
+  get closedUpTo(): number {
+    return this.times[CLOSED_UP_TO]!;
+  }
+  set closedUpTo(timeMs: number) {
+    this.times[CLOSED_UP_TO] = timeMs;
+  }
+
+  /** Bookkeeping: the smallest key with which the device stands in the due queue. */
+  get queuedDueMs(): number {
+    return this.times[QUEUED_DUE]!;
+  }
+  set queuedDueMs(timeMs: number) {
+    this.times[QUEUED_DUE] = timeMs;
+  }
+
+  /** Bookkeeping: while maxT less the grace is below this no window ends by the device's own time. */
+  get nextEndMs(): number {
+    return this.times[NEXT_END]!;
+  }
+  set nextEndMs(timeMs: number) {
+    this.times[NEXT_END] = timeMs;
+  }
+
+  /** All open parts, in a list of its own: not for the hot path. */
+  get openParts(): OpenPart[] {
+    const parts: OpenPart[] = [];
+    for (let part = this.firstPart; part !== null; part = part.next) parts.push(part);
+    return parts;
+  }
+
+  addPart(part: OpenPart): void {
+    part.next = this.firstPart;
+    this.firstPart = part;
+  }
+
+  removePart(part: OpenPart): void {
+    if (this.firstPart === part) {
+      this.firstPart = part.next;
+    } else {
+      let before = this.firstPart;
+      while (before !== null && before.next !== part) before = before.next;
+      if (before !== null) before.next = part.next;
+    }
+    part.next = null;
+  }
+
+  /** All alert states, in a list of its own: not for the hot path. */
+  get alerts(): AlertState[] {
+    const alerts: AlertState[] = [];
+    for (let alert = this.firstAlert; alert !== null; alert = alert.next) alerts.push(alert);
+    return alerts;
+  }
+
+  alertOf(ruleId: string): AlertState | null {
+    let alert = this.firstAlert;
+    while (alert !== null && alert.ruleId !== ruleId) alert = alert.next;
+    return alert;
+  }
+
+  /** There must be none of the same rule. */
+  addAlert(alert: AlertState): void {
+    alert.next = this.firstAlert;
+    this.firstAlert = alert;
+  }
+
+  /** Whether there was one of this rule. */
+  removeAlert(ruleId: string): boolean {
+    let before: AlertState | null = null;
+    let alert = this.firstAlert;
+    while (alert !== null && alert.ruleId !== ruleId) {
+      before = alert;
+      alert = alert.next;
+    }
+    if (alert === null) return false;
+    if (before === null) this.firstAlert = alert.next;
+    else before.next = alert.next;
+    return true;
   }
 }
 
@@ -67,20 +169,22 @@ export function forgetDueMs(device: DeviceState, settings: FoldSettings): number
 
 function timersDueMs(device: DeviceState): number {
   let due = Number.POSITIVE_INFINITY;
-  for (const alert of device.alerts.values()) if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  for (let alert = device.firstAlert; alert !== null; alert = alert.next) {
+    if (hasTimer(alert)) due = Math.min(due, timerDueMs(alert, device));
+  }
   device.mayHaveTimers = due !== Number.POSITIVE_INFINITY;
   return due;
 }
 
 /** The first moment of the partition clock at which anything happens to the device by itself. */
 export function deviceDueMs(device: DeviceState, settings: FoldSettings): number {
-  let due = device.openParts.length === 0 ? forgetDueMs(device, settings) : Number.POSITIVE_INFINITY;
-  for (const part of device.openParts) due = Math.min(due, partDueMs(part, device, settings));
+  let due = device.firstPart === null ? forgetDueMs(device, settings) : Number.POSITIVE_INFINITY;
+  for (let part = device.firstPart; part !== null; part = part.next) due = Math.min(due, partDueMs(part, device, settings));
   if (device.mayHaveTimers) due = Math.min(due, timersDueMs(device));
   if (!device.isWatched) return due;
   for (const rule of device.rules) {
-    const alert = rule.staleAfterMs === null ? undefined : device.alerts.get(rule.id);
-    if (alert !== undefined) due = Math.min(due, staleDueMs(rule, alert, device));
+    const alert = rule.staleAfterMs === null ? null : device.alertOf(rule.id);
+    if (alert !== null) due = Math.min(due, staleDueMs(rule, alert, device));
   }
   return due;
 }

@@ -1,5 +1,5 @@
-import type { AlertState } from './alert-lifecycle.ts';
 import type { AlertRule } from './alert-rule.ts';
+import type { AlertState } from './alert-state.ts';
 import type { DeviceState } from './device-state.ts';
 import type { OpenPart } from './open-part.ts';
 import { staleRuleId } from './stale-alert.ts';

@@ -1,7 +1,8 @@
+import { Accumulator, addValue, NO_VALUES } from './accumulator.ts';
+import { plainNumbers } from './plain-numbers.ts';
 import { COMMON_METRICS, type CommonMetricName, type Reading } from './reading.ts';
-import { Accumulator, type ClosedBy, type WindowAggregate } from './window-aggregate.ts';
+import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
 
-/** The place of each common metric in `OpenPart.common`. */
 export const COMMON_METRIC_NAMES: readonly string[] = COMMON_METRICS.map((metric) => metric.name);
 /** Their places in the order of the names. */
 const COMMON_BY_NAME: readonly number[] = COMMON_METRIC_NAMES.map((_, index) => index).sort((a, b) =>
@@ -15,34 +16,81 @@ const commonIndexByName: ReadonlyMap<string, number> = new Map(COMMON_METRIC_NAM
  */
 const OTHER_METRICS_MAX = 1_000;
 
-/** One part of one window of one device while it is being filled: an accumulator per metric. */
+// The numbers of a part: its times, then those of each common metric that it has, in the order of COMMON_METRICS.
+const START = 0;
+const END = 1;
+const PART = 2;
+const FIRST_HEARD = 3;
+const FIRST_METRIC = 4;
+
+/** What a part with so many common metrics begins with. */
+const NEW: readonly (readonly number[])[] = Array.from({ length: COMMON_METRIC_NAMES.length + 1 }, (_, count) =>
+  plainNumbers([0, 0, 0, 0, ...Array.from({ length: count }, () => NO_VALUES).flat()]),
+);
+
+/** Where the numbers of a common metric begin, by the set of metrics that the part has (a bit for each) and the metric; 0 when it has it not. */
+const PLACES = placesOfMetrics();
+
+function placesOfMetrics(): Uint8Array {
+  const metrics = COMMON_METRIC_NAMES.length;
+  const places = new Uint8Array(metrics << metrics);
+  for (let set = 0; set < 1 << metrics; set += 1) {
+    let place = FIRST_METRIC;
+    for (let index = 0; index < metrics; index += 1) {
+      if ((set & (1 << index)) === 0) continue;
+      places[set * metrics + index] = place;
+      place += NO_VALUES.length;
+    }
+  }
+  return places;
+}
+
+/** One part of one window of one device while it is being filled: the summary of each metric. */
 export class OpenPart {
-  readonly start: number;
-  /** Exclusive. */
-  readonly end: number;
-  /** Offset of the part's first reading. */
-  readonly part: number;
-  /** The partition clock when the part began. */
-  readonly firstHeard: number;
   /** Whether the window had already been emitted when the part began. */
   readonly late: boolean;
   readings = 0;
-  /** Index: place in COMMON_METRICS; null where the metric has not occurred. */
-  readonly common: (Accumulator | null)[] = new Array<Accumulator | null>(COMMON_METRIC_NAMES.length).fill(null);
-  others: Map<string, Accumulator> | null = null;
+  /** Another part of the same device: see DeviceState. */
+  next: OpenPart | null = null;
+  private numbers: number[];
+  /** Which common metrics it has: a bit for each. */
+  private commonSet = 0;
+  private others: Map<string, Accumulator> | null = null;
 
   constructor(origin: { start: number; end: number; part: number; firstHeard: number; late: boolean }) {
-    this.start = origin.start;
-    this.end = origin.end;
-    this.part = origin.part;
-    this.firstHeard = origin.firstHeard;
     this.late = origin.late;
+    const numbers = NEW[0]!.slice();
+    numbers[START] = origin.start;
+    numbers[END] = origin.end;
+    numbers[PART] = origin.part;
+    numbers[FIRST_HEARD] = origin.firstHeard;
+    this.numbers = numbers;
+  }
+
+  get start(): number {
+    return this.numbers[START]!;
+  }
+
+  /** Exclusive. */
+  get end(): number {
+    return this.numbers[END]!;
+  }
+
+  /** Offset of the part's first reading. */
+  get part(): number {
+    return this.numbers[PART]!;
+  }
+
+  /** The partition clock when the part began. */
+  get firstHeard(): number {
+    return this.numbers[FIRST_HEARD]!;
   }
 
   /** Adds every metric of the reading. The fields are named one by one because that is several times faster than a loop over names. */
   add(reading: Reading): void {
     const timeMs = reading.eventTime;
     this.readings += 1;
+    this.makeRoomFor(commonSetOf(reading));
     if (reading.temperature !== null) this.addCommon(0, reading.temperature, timeMs);
     if (reading.humidity !== null) this.addCommon(1, reading.humidity, timeMs);
     if (reading.pressure !== null) this.addCommon(2, reading.pressure, timeMs);
@@ -53,12 +101,7 @@ export class OpenPart {
     if (reading.co2 !== null) this.addCommon(7, reading.co2, timeMs);
     if (reading.illuminance !== null) this.addCommon(8, reading.illuminance, timeMs);
     const { metrics } = reading;
-    for (const name in metrics) {
-      const index = commonIndexByName.get(name);
-      if (index === undefined) this.addOther(name, metrics[name]!, timeMs);
-      // The field counts where a producer gives both.
-      else if (reading[name as CommonMetricName] === null) this.addCommon(index, metrics[name]!, timeMs);
-    }
+    for (const name in metrics) this.addNamed(name, metrics[name]!, reading);
   }
 
   /** Whether it has as many metrics as a part may have. */
@@ -67,30 +110,53 @@ export class OpenPart {
   }
 
   private addCommon(index: number, value: number, timeMs: number): void {
-    let accumulator = this.common[index] as Accumulator | null;
-    if (accumulator === null) {
-      accumulator = new Accumulator();
-      this.common[index] = accumulator;
-    }
-    accumulator.add(value, timeMs);
+    addValue(this.numbers, placeOf(this.commonSet, index), value, timeMs);
   }
 
-  private addOther(name: string, value: number, timeMs: number): void {
+  private addNamed(name: string, value: number, reading: Reading): void {
+    const index = commonIndexByName.get(name);
+    if (index === undefined) {
+      this.otherOf(name).add(value, reading.eventTime);
+    } else if (reading[name as CommonMetricName] === null) {
+      // The field counts where a producer gives both.
+      this.makeRoomFor(1 << index);
+      this.addCommon(index, value, reading.eventTime);
+    }
+  }
+
+  private otherOf(name: string): Accumulator {
     this.others ??= new Map();
     let accumulator = this.others.get(name);
     if (accumulator === undefined) {
       accumulator = new Accumulator();
       this.others.set(name, accumulator);
     }
-    accumulator.add(value, timeMs);
+    return accumulator;
+  }
+
+  /** Begins the common metrics of the set that it does not have yet. */
+  private makeRoomFor(set: number): void {
+    const before = this.commonSet;
+    const after = before | set;
+    if (after === before) return;
+    const { numbers } = this;
+    let count = 0;
+    for (let rest = after; rest !== 0; rest &= rest - 1) count += 1;
+    const larger = NEW[count]!.slice();
+    for (let at = 0; at < FIRST_METRIC; at += 1) larger[at] = numbers[at]!;
+    for (let index = 0; index < COMMON_METRIC_NAMES.length; index += 1) {
+      if ((before & (1 << index)) !== 0) new Accumulator(numbers, placeOf(before, index)).copyTo(larger, placeOf(after, index));
+    }
+    this.numbers = larger;
+    this.commonSet = after;
   }
 
   /** All metrics with their accumulators, in the order of the names. */
   metrics(): [string, Accumulator][] {
     const all: [string, Accumulator][] = [];
     for (const index of COMMON_BY_NAME) {
-      const accumulator = this.common[index] as Accumulator | null;
-      if (accumulator !== null) all.push([COMMON_METRIC_NAMES[index]!, accumulator]);
+      const place = placeOf(this.commonSet, index);
+      if (place !== 0) all.push([COMMON_METRIC_NAMES[index]!, new Accumulator(this.numbers, place)]);
     }
     if (this.others === null) return all;
     all.push(...this.others);
@@ -100,20 +166,38 @@ export class OpenPart {
   /** Puts a restored accumulator in its place. */
   restore(metric: string, accumulator: Accumulator): void {
     const index = commonIndexByName.get(metric);
-    if (index !== undefined) {
-      this.common[index] = accumulator;
-    } else {
+    if (index === undefined) {
       this.others ??= new Map();
       this.others.set(metric, accumulator);
+    } else {
+      this.makeRoomFor(1 << index);
+      accumulator.copyTo(this.numbers, placeOf(this.commonSet, index));
     }
   }
 }
 
+function placeOf(set: number, index: number): number {
+  return PLACES[set * COMMON_METRIC_NAMES.length + index]!;
+}
+
+/** Which fields of common metrics the reading has: a bit for each. */
+function commonSetOf(reading: Reading): number {
+  return (
+    (reading.temperature === null ? 0 : 1) |
+    (reading.humidity === null ? 0 : 2) |
+    (reading.pressure === null ? 0 : 4) |
+    (reading.battery === null ? 0 : 8) |
+    (reading.voltage === null ? 0 : 16) |
+    (reading.current === null ? 0 : 32) |
+    (reading.power === null ? 0 : 64) |
+    (reading.co2 === null ? 0 : 128) |
+    (reading.illuminance === null ? 0 : 256)
+  );
+}
+
 /** Whether the reading has anything to aggregate. */
 export function hasMetric(reading: Reading): boolean {
-  if (reading.temperature !== null || reading.humidity !== null || reading.pressure !== null) return true;
-  if (reading.battery !== null || reading.voltage !== null || reading.current !== null) return true;
-  if (reading.power !== null || reading.co2 !== null || reading.illuminance !== null) return true;
+  if (commonSetOf(reading) !== 0) return true;
   for (const _ in reading.metrics) return true;
   return false;
 }

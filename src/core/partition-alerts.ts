@@ -1,17 +1,7 @@
-import {
-  type AlertState,
-  admit,
-  expire,
-  fireTimer,
-  hasTimer,
-  isRaised,
-  judge,
-  newAlertState,
-  type Sample,
-  type Transition,
-} from './alert-lifecycle.ts';
+import { admit, expire, fireTimer, hasTimer, isRaised, judge, type Sample, type Transition } from './alert-lifecycle.ts';
 import { type AlertSubject, alertRecord, type NameToUuid } from './alert-record.ts';
 import { type AlertRule, isSameAlarm } from './alert-rule.ts';
+import { AlertState } from './alert-state.ts';
 import { type DeviceState, staleDueMs, timerDueMs } from './device-state.ts';
 import { byDueTime, compareText, type DueTimer } from './emission-order.ts';
 import type { FoldOutbox } from './fold-output.ts';
@@ -50,10 +40,10 @@ export class PartitionAlerts {
   }
 
   private judgeBy(device: DeviceState, rule: AlertRule, sample: Sample): void {
-    let alert = device.alerts.get(rule.id);
-    if (alert === undefined) {
-      alert = newAlertState();
-      device.alerts.set(rule.id, alert);
+    let alert = device.alertOf(rule.id);
+    if (alert === null) {
+      alert = new AlertState(rule.id);
+      device.addAlert(alert);
     }
     if (!admit(alert, sample)) {
       this.output.notJudged += 1;
@@ -65,15 +55,15 @@ export class PartitionAlerts {
   }
 
   private endSilence(device: DeviceState, rule: AlertRule, reading: { offset: number; timeMs: number }): void {
-    const alert = device.alerts.get(rule.id);
-    if (alert !== undefined && isStale(alert)) this.endStale(device, rule, alert, staleEnd(alert, reading));
+    const alert = device.alertOf(rule.id);
+    if (alert !== null && isStale(alert)) this.endStale(device, rule, alert, staleEnd(alert, reading));
   }
 
   /** The timers of the device that are due by the partition clock. */
   collectDue(device: DeviceState, clockMs: number, into: DueTimer[]): void {
     for (const rule of device.rules) {
-      const alert = device.alerts.get(rule.id);
-      if (alert === undefined) continue;
+      const alert = device.alertOf(rule.id);
+      if (alert === null) continue;
       const dueMs = hasTimer(alert) ? timerDueMs(alert, device) : Number.POSITIVE_INFINITY;
       if (dueMs <= clockMs) into.push({ kind: 'alert', dueMs, device, rule, alert });
       const silentMs = staleDueMs(rule, alert, device);
@@ -95,8 +85,8 @@ export class PartitionAlerts {
     if (!device.mayHaveTimers) return;
     let passed: { rule: AlertRule; alert: AlertState }[] | null = null;
     for (const rule of device.rules) {
-      const alert = device.alerts.get(rule.id);
-      if (alert !== undefined && hasTimer(alert) && alert.timerAt <= device.maxT) (passed ??= []).push({ rule, alert });
+      const alert = device.alertOf(rule.id);
+      if (alert !== null && hasTimer(alert) && alert.timerAt <= device.maxT) (passed ??= []).push({ rule, alert });
     }
     if (passed === null) return;
     passed.sort((a, b) => a.alert.timerAt - b.alert.timerAt || compareText(a.rule.id, b.rule.id));
@@ -106,8 +96,8 @@ export class PartitionAlerts {
   /** Ends what is raised under these rules of the device, in their order. */
   expire(device: DeviceState, rules: readonly AlertRule[]): void {
     for (const rule of rules) {
-      const alert = device.alerts.get(rule.id);
-      if (alert === undefined) continue;
+      const alert = device.alertOf(rule.id);
+      if (alert === null) continue;
       const transition = expire(alert);
       if (transition !== null) this.write(device, rule, alert, transition);
       if (isStale(alert)) this.endStale(device, rule, alert, staleEnd(alert, null));
@@ -117,7 +107,7 @@ export class PartitionAlerts {
   /** Ends what is raised under these rules of the device, and drops what is remembered of them. */
   drop(device: DeviceState, rules: readonly AlertRule[]): void {
     this.expire(device, rules);
-    for (const rule of rules) if (device.alerts.delete(rule.id)) this.output.markChanged(device);
+    for (const rule of rules) if (device.removeAlert(rule.id)) this.output.markChanged(device);
   }
 
   /** What a change of the rules ends: alerts whose rule is gone, and stale alerts that nobody watches for any more. */
@@ -135,8 +125,8 @@ export class PartitionAlerts {
   }
 
   private unwatch(device: DeviceState, rule: AlertRule): void {
-    const alert = device.alerts.get(rule.id);
-    if (alert !== undefined && isStale(alert)) this.endStale(device, rule, alert, staleEnd(alert, null));
+    const alert = device.alertOf(rule.id);
+    if (alert !== null && isStale(alert)) this.endStale(device, rule, alert, staleEnd(alert, null));
   }
 
   private write(device: DeviceState, rule: AlertRule, alert: AlertState, transition: Transition): void {
@@ -162,6 +152,6 @@ export class PartitionAlerts {
 /** Alerts of the device that are raised now, stale ones too. */
 export function raisedAlertsOf(device: DeviceState): number {
   let count = 0;
-  for (const alert of device.alerts.values()) count += (isRaised(alert) ? 1 : 0) + (isStale(alert) ? 1 : 0);
+  for (let alert = device.firstAlert; alert !== null; alert = alert.next) count += (isRaised(alert) ? 1 : 0) + (isStale(alert) ? 1 : 0);
   return count;
 }

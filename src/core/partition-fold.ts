@@ -273,7 +273,7 @@ export class PartitionFold {
     const parts: DuePart[] = [];
     const timers: DueTimer[] = [];
     for (const device of dueDevices) {
-      for (const part of device.openParts) {
+      for (let part = device.firstPart; part !== null; part = part.next) {
         const dueMs = partDueMs(part, device, settings);
         if (dueMs <= clock) parts.push({ dueMs, device, part });
       }
@@ -312,11 +312,12 @@ export class PartitionFold {
 
   private beginPart(device: DeviceState, offset: number, eventTime: number): OpenPart {
     const { windowSizeMs, openPartsPerDeviceMax } = this.currentSettings;
-    if (device.openParts.length >= openPartsPerDeviceMax) this.emit(this.close(device, oldestPartOf(device), 'COUNT'));
+    const parts = device.firstPart === null ? [] : device.openParts;
+    if (parts.length >= openPartsPerDeviceMax) this.emit(this.close(device, oldestOf(parts), 'COUNT'));
     const start = windowStartOf(eventTime, windowSizeMs);
     const end = start + windowSizeMs;
     const part = new OpenPart({ start, end, part: offset, firstHeard: this.clock, late: end <= device.closedUpTo });
-    device.openParts.push(part);
+    device.addPart(part);
     this.partsChanged = true;
     return part;
   }
@@ -331,7 +332,7 @@ export class PartitionFold {
     const { windowSizeMs, graceMs } = this.currentSettings;
     const passed = device.maxT - graceMs;
     let closing: OpenPart[] | null = null;
-    for (const part of device.openParts) if (!part.late && part.end <= passed) (closing ??= []).push(part);
+    for (let part = device.firstPart; part !== null; part = part.next) if (!part.late && part.end <= passed) (closing ??= []).push(part);
     if (closing !== null) {
       closing.sort((a, b) => a.end - b.end);
       for (const part of closing) this.emit(this.close(device, part, 'TIME'));
@@ -346,7 +347,7 @@ export class PartitionFold {
   private forget(due: readonly DeviceState[]): void {
     if (due.length === 0) return;
     const { clock, currentSettings: settings } = this;
-    const gone = due.filter((device) => device.openParts.length === 0 && forgetDueMs(device, settings) <= clock);
+    const gone = due.filter((device) => device.firstPart === null && forgetDueMs(device, settings) <= clock);
     gone.sort((a, b) => forgetDueMs(a, settings) - forgetDueMs(b, settings) || compareText(a.deviceId, b.deviceId));
     for (const device of gone) {
       this.alerts.expire(device, device.rules);
@@ -361,7 +362,7 @@ export class PartitionFold {
 
   private closeAll(): void {
     const rows: WindowAggregate[] = [];
-    for (const device of this.devices.values()) for (const part of [...device.openParts]) rows.push(...this.close(device, part, 'COUNT'));
+    for (const device of this.devices.values()) for (const part of device.openParts) rows.push(...this.close(device, part, 'COUNT'));
     rows.sort(byWindowEnd);
     this.emit(rows);
   }
@@ -370,7 +371,7 @@ export class PartitionFold {
 
   /** Takes the part out of its device and makes its rows, in the order of metric. */
   private close(device: DeviceState, part: OpenPart, reason: ClosedBy): WindowAggregate[] {
-    device.openParts = device.openParts.filter((other) => other !== part);
+    device.removePart(part);
     this.partsChanged = true;
     this.output.markChanged(device);
     const unit = (metric: string): string => unitOf(metric) || (this.unitByRuleMetric.get(metric) ?? '');
@@ -384,16 +385,12 @@ export class PartitionFold {
 
 /** All open parts are of windows of the same size, so the one that holds the time is that of the time's window. */
 function openPartOf(device: DeviceState, eventTime: number): OpenPart | null {
-  const { openParts } = device;
-  for (let at = 0; at < openParts.length; at += 1) {
-    const part = openParts[at]!;
-    if (part.start <= eventTime && eventTime < part.end) return part;
-  }
+  for (let part = device.firstPart; part !== null; part = part.next) if (part.start <= eventTime && eventTime < part.end) return part;
   return null;
 }
 
-function oldestPartOf(device: DeviceState): OpenPart {
-  return device.openParts.reduce((oldest, part) =>
+function oldestOf(parts: readonly OpenPart[]): OpenPart {
+  return parts.reduce((oldest, part) =>
     part.start < oldest.start || (part.start === oldest.start && part.part < oldest.part) ? part : oldest,
   );
 }

@@ -1,6 +1,6 @@
-import type { AlertState } from './alert-lifecycle.ts';
 import type { Alert, AlertSubject, NameToUuid } from './alert-record.ts';
 import { type AlertRule, clearThresholdOf } from './alert-rule.ts';
+import type { AlertState } from './alert-state.ts';
 import type { DeviceState } from './device-state.ts';
 
 // The second alert of a rule with `staleAfter`: the device that it watches says nothing any more. It has a rule id of its own, which no rule

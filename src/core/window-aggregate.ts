@@ -1,4 +1,4 @@
-// The summary of one metric over the readings of one part of a window.
+// What the readings of one part of a window come to, metric by metric.
 
 export type ClosedBy = 'UNKNOWN' | 'TIME' | 'COUNT' | 'IDLE' | 'LATE';
 
@@ -22,51 +22,6 @@ export interface WindowAggregate {
   lastTime: number;
   closedBy: ClosedBy;
   labels: { [name: string]: string };
-}
-
-/** Count, extremes, compensated sum, squared deviations, first and last by event time: everything in one pass, without keeping readings. */
-export class Accumulator {
-  count = 0;
-  min = Number.POSITIVE_INFINITY;
-  max = Number.NEGATIVE_INFINITY;
-  /** Neumaier's running sum; the true sum is this plus `compensation`. */
-  partialSum = 0;
-  compensation = 0;
-  /** Welford's running mean, which m2 is counted against. It is not reported: sum / count is more exact. */
-  runningMean = 0;
-  m2 = 0;
-  first = 0;
-  firstTime = 0;
-  last = 0;
-  lastTime = 0;
-
-  add(value: number, timeMs: number): void {
-    if (this.count === 0) {
-      this.first = this.last = value;
-      this.firstTime = this.lastTime = timeMs;
-    } else if (timeMs < this.firstTime) {
-      this.first = value;
-      this.firstTime = timeMs;
-    } else if (timeMs >= this.lastTime) {
-      this.last = value;
-      this.lastTime = timeMs;
-    }
-    this.count += 1;
-    if (value < this.min) this.min = value;
-    if (value > this.max) this.max = value;
-
-    const total = this.partialSum + value;
-    this.compensation += Math.abs(this.partialSum) >= Math.abs(value) ? this.partialSum - total + value : value - total + this.partialSum;
-    this.partialSum = total;
-
-    const delta = value - this.runningMean;
-    this.runningMean += delta / this.count;
-    this.m2 += delta * (value - this.runningMean);
-  }
-
-  get sum(): number {
-    return this.partialSum + this.compensation;
-  }
 }
 
 /** What merging needs of a row. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Accumulator, mergeParts, type WindowAggregate } from '../../src/core/window-aggregate.ts';
+import { Accumulator } from '../../src/core/accumulator.ts';
+import { mergeParts, type WindowAggregate } from '../../src/core/window-aggregate.ts';
 import { migrate } from '../../src/sql/migrations.ts';
 import { loadPosition } from '../../src/sql/sink-positions.ts';
 import type { SinkSlice } from '../../src/sql/sink-slice.ts';

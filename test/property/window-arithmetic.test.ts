@@ -2,8 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Accumulator } from '../../src/core/accumulator.ts';
 import { lastEndPassed, windowStartOf } from '../../src/core/tumbling-window.ts';
-import { Accumulator, mergeParts, type Summary } from '../../src/core/window-aggregate.ts';
+import { mergeParts, type Summary } from '../../src/core/window-aggregate.ts';
 import { exactSum } from '../support/oracle/exact-sum.ts';
 
 const timeMs = fc.integer({ min: 0, max: Date.UTC(2100, 0, 1) });
