@@ -33,6 +33,8 @@ export interface MqttSourceOptions {
   /** The limits that hold in any case. */
   readonly maxInFlightMessages: number;
   readonly maxInFlightBytes: number;
+  /** Of a longer payload only the beginning is kept; without this every payload is kept whole. */
+  readonly maxPayloadBytes?: number;
   readonly connectDeadlineMs: number;
   readonly subscriptions: SubscriptionMemory;
   readonly events: BridgeEvents;
@@ -210,6 +212,8 @@ export class MqttSource implements DeliverySource {
       resubscribe: false,
       // Its own log is for developing the client, and asking whether it is on costs a microsecond per message.
       log: () => {},
+      // 65 536 buffers for the numbers of packets that it does not send here.
+      writeCache: false,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls as Pick<IClientOptions, 'ca' | 'cert' | 'key'> | undefined),
@@ -276,6 +280,7 @@ export class MqttSource implements DeliverySource {
     const tap = new PublishTap(stream, {
       hasProperties: protocolVersion === MQTT_5,
       onPublish: (bytes, publish) => this.#onPublish(connection, bytes, publish),
+      payloadBytesMax: this.#options.maxPayloadBytes,
       onMalformed: (error) => this.#options.events.mqttFailed(error.message),
     });
     const connection: Connection = { stream, tap };
@@ -298,7 +303,8 @@ export class MqttSource implements DeliverySource {
       return false;
     }
     const topic = this.#topicStrings.of(bytes, publish.topicStart, publish.topicEnd);
-    this.#onDelivery(this.#inFlight.take({ bytes, publish, topic, receivedAt: connection.tap.readAtMs }));
+    const { readAtMs, cutPayload } = connection.tap;
+    this.#onDelivery(this.#inFlight.take({ bytes, publish, topic, receivedAt: readAtMs, cutPayload }));
     return true;
   }
 
