@@ -4,6 +4,7 @@ import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { configureLog } from '../../src/ops/log.ts';
 import { ConnectionCutter } from '../support/connection-cutter.ts';
+import { KAFKA_API, KafkaProxy } from '../support/kafka-proxy.ts';
 import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
 
@@ -39,6 +40,54 @@ beforeAll(() => {
 });
 afterAll(async () => {
   await client.close();
+});
+
+describe('what a lane asks of the broker', () => {
+  /** The `acks` of a Produce request of version 3 or later: length, api key, version, correlation id, client id, transactional id, acks. */
+  function acksOf(frame: Buffer): number {
+    const afterClientId = 14 + Math.max(0, frame.readInt16BE(12));
+    return frame.readInt16BE(afterClientId + 2 + Math.max(0, frame.readInt16BE(afterClientId)));
+  }
+
+  async function acksSentBy(send: (log: LogClient, topic: string) => Promise<void>): Promise<Set<number>> {
+    const topic = await newTopic();
+    const acks = new Set<number>();
+    const proxy = await KafkaProxy.start({
+      broker: stack().kafkaBrokers[0]!,
+      onRequest: ({ apiKey, frame }) => {
+        if (apiKey === KAFKA_API.produce) acks.add(acksOf(frame));
+        return 'pass';
+      },
+    });
+    const log = createKafkaLog({ brokers: [proxy.address], clientId: 'acks' });
+    try {
+      await send(log, topic);
+    } finally {
+      await log.close();
+      await proxy.close();
+    }
+    return acks;
+  }
+
+  it.each([
+    ['all', -1],
+    ['leader', 1],
+  ] as const)('a produce lane with acks=%s sends %i', async (acks, onTheWire) => {
+    const sent = await acksSentBy(async (log, topic) => {
+      const lane = log.produceLane({ name: 'acks', acks });
+      await lane.send([encoded({ topic, partition: 0 }, ['a'])]);
+    });
+    expect(sent).toEqual(new Set([onTheWire]));
+  });
+
+  it('a transaction waits for all replicas', async () => {
+    const sent = await acksSentBy(async (log, topic) => {
+      const lane = log.transactionLane({ transactionalId: freshName('acks'), transactionTimeoutMs: 20_000 });
+      await lane.fence({ topic, partition: 0 });
+      await lane.commit([encoded({ topic, partition: 1 }, ['a'])]);
+    });
+    expect(sent).toEqual(new Set([-1]));
+  });
 });
 
 describe('connections cut at any moment', () => {
