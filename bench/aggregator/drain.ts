@@ -40,6 +40,7 @@ export async function drainAggregator(bench: Bench): Promise<readonly Figure[]> 
     await writeBacklog(log, await codecs.openEncoder(READING_SCHEMA), { topic, partitions: PARTITIONS, records, devices, startMs });
     const backlog = { prefix, records, admin };
     const ours = await drainOurs(bench, backlog);
+    if (!sizes.against.includes('naive')) return figures('nothing', ours, null);
     const byBatch = await drainScript(bench, backlog, 'naive-each-batch.ts');
     const byMessage = await drainScript(bench, backlog, 'naive-each-message.ts');
     return [...figures('eachBatch', ours, byBatch), ...figures('eachMessage', ours, byMessage)];
@@ -48,11 +49,11 @@ export async function drainAggregator(bench: Bench): Promise<readonly Figure[]> 
   }
 }
 
-function figures(against: string, ours: Result, script: Result): readonly Figure[] {
+function figures(against: string, ours: Result, script: Result | null): readonly Figure[] {
   const row = (name: string, field: keyof Result, target = ''): Figure => ({
     name: `aggregator, backlog, against ${against}: ${name}`,
     ours: ours[field],
-    yardstick: script[field],
+    yardstick: script?.[field] ?? null,
     target,
   });
   return [
