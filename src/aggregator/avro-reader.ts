@@ -1,5 +1,18 @@
 import { wideVarintValue } from '../core/varint.ts';
 
+const NAMES_KEPT = 64;
+/** Metrics and rules: making a string of bytes takes longer than comparing them. */
+const keptNames: (string | undefined)[] = new Array<string | undefined>(NAMES_KEPT).fill(undefined);
+
+function isAt(name: string, bytes: Buffer, start: number, length: number): boolean {
+  if (name.length !== length) return false;
+  for (let index = 0; index < length; index += 1) {
+    const byte = bytes[start + index]!;
+    if (byte > 127 || byte !== name.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
 /** Avro's primitives, read one after the other. Each call throws RangeError when the bytes end too early or say what cannot be. */
 export class AvroReader {
   private readonly bytes: Buffer;
@@ -45,6 +58,19 @@ export class AvroReader {
     const length = this.long();
     const start = this.take(length);
     return this.bytes.toString('utf8', start, start + length);
+  }
+
+  /** A string of which there are few different ones: that of an earlier call where it has the same characters, all of them ASCII. */
+  name(): string {
+    const length = this.long();
+    const start = this.take(length);
+    const { bytes } = this;
+    const place = length === 0 ? 0 : (length + 31 * bytes[start]! + 7 * bytes[start + length - 1]!) % NAMES_KEPT;
+    const kept = keptNames[place];
+    if (kept !== undefined && isAt(kept, bytes, start, length)) return kept;
+    const name = bytes.toString('utf8', start, start + length);
+    keptNames[place] = name;
+    return name;
   }
 
   /** Reads an array, item by item: of blocks of items, ended by a block of none. A negative count is followed by the size of its block. */

@@ -88,7 +88,7 @@ async function inspectState(
   await readRange(context.restore, at, { from: logStartOffset, to: fenceOffset + 1, onRecord });
   try {
     const stored = await readStoredState(context, partition, fenceOffset);
-    for (const value of stored.devices.values()) decodeDeviceState(value);
+    for (const [, chunk, start, end] of stored.devices.entries()) decodeDeviceState(chunk, start, end);
     return { keys, isWhole: stored.progress !== null && stored.settings !== null };
   } catch (error) {
     if (error instanceof IngotError && error.code === 'STATE_UNREADABLE') return { keys, isWhole: false };

@@ -34,7 +34,7 @@ export async function restorePartition(context: AggregatorContext, partition: nu
   const { from: position, lost } =
     progress === null ? { from: await logStart(context, partition), lost: 0 } : await checkedPosition(context, partition, progress);
   if (lost > 0) events.lossAccepted(partition, lost);
-  const { fold, settings, changed } = settle(context, partition, stored);
+  const { fold, settings, changed } = await settle(context, partition, stored);
   await restoreIdentities(context, partition, fold, position);
   const devicesOffset = progress?.devicesOffset ?? 0;
   return {
@@ -61,17 +61,17 @@ function toJournal(parts: {
 }
 
 /** Decides which settings rule, and gives the fold that runs them. */
-function settle(
+async function settle(
   context: AggregatorContext,
   partition: number,
   stored: StoredState,
-): { fold: PartitionFold; settings: SettingsRecord; changed: boolean } {
+): Promise<{ fold: PartitionFold; settings: SettingsRecord; changed: boolean }> {
   const { wanted } = context;
   if (stored.settings === null) {
-    const fold = foldOf(context, partition, stored, wanted.settings);
+    const fold = await foldOf(context, partition, stored, wanted.settings);
     return { fold, settings: settingsRecord(context, fold), changed: true };
   }
-  const fold = foldOf(context, partition, stored, stored.settings.settings);
+  const fold = await foldOf(context, partition, stored, stored.settings.settings);
   if (isSameSettings(stored.settings.settings, wanted.settings)) {
     // The higher version is noted, or a process with one in between would overrule it later.
     const changed = wanted.version > stored.settings.version;

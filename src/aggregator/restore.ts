@@ -7,6 +7,7 @@ import type { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { TopicPartition, Watermarks } from '../kafka/log-port.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
+import { NewestValues } from './newest-values.ts';
 import {
   decodeProfile,
   decodeProgress,
@@ -23,13 +24,16 @@ import { decodeDeviceState } from './state-codec.ts';
 
 const LEADER_LAG_DEADLINE_MS = 10_000;
 const LEADER_LAG_POLL_MS = 250;
+const DEVICES_AT_ONCE = 2_000;
+/** The first byte of keys that are no device ids. */
+const NO_DEVICE = '$'.charCodeAt(0);
 
 /** What the state topic says of a partition, up to the fence. */
 export interface StoredState {
   readonly progress: Progress | null;
   readonly settings: SettingsRecord | null;
   /** Newest value per device, still encoded. */
-  readonly devices: ReadonlyMap<string, Buffer>;
+  readonly devices: NewestValues;
   readonly profiles: ReadonlyMap<string, DeviceProfile>;
 }
 
@@ -39,20 +43,25 @@ type StateSource = Pick<AggregatorContext, 'topics' | 'partitions' | 'decoder' |
 /** Reads the state partition, committed records only, up to and including the fence. */
 export async function readStoredState(context: StateSource, partition: number, fenceOffset: number): Promise<StoredState> {
   const topic = context.topics.state;
-  const devices = new Map<string, Buffer>();
+  const devices = new NewestValues();
   const profiles = new Map<string, Buffer>();
   let progress: Buffer | null = null;
   let settings: Buffer | null = null;
   const { logStartOffset } = await watermarksOf(context, topic, partition);
   const onRecord = (reader: RecordReader): null => {
     const key = reader.buffer.toString('utf8', reader.keyStart, reader.keyEnd);
-    const value = reader.valueStart < 0 ? null : Buffer.from(reader.buffer.subarray(reader.valueStart, reader.valueEnd));
+    const { buffer, valueStart, valueEnd } = reader;
+    if (reader.buffer[reader.keyStart] !== NO_DEVICE) {
+      if (valueStart < 0) devices.delete(key);
+      else devices.set(key, buffer, valueStart, valueEnd);
+      return null;
+    }
+    const value = valueStart < 0 ? null : Buffer.from(buffer.subarray(valueStart, valueEnd));
     if (key === PROGRESS_KEY) progress = value;
     else if (key === SETTINGS_KEY) settings = value;
-    else {
-      const newest = key.startsWith(PROFILE_KEY_PREFIX) ? profiles : devices;
-      if (value === null) newest.delete(key);
-      else newest.set(key, value);
+    else if (key.startsWith(PROFILE_KEY_PREFIX)) {
+      if (value === null) profiles.delete(key);
+      else profiles.set(key, value);
     }
     return null;
   };
@@ -141,12 +150,28 @@ export async function checkedPosition(
 }
 
 /** A fold with the stored devices and clock, under the settings that they were made with. */
-export function foldOf(context: AggregatorContext, partition: number, stored: StoredState, settings: FoldSettings): PartitionFold {
+export async function foldOf(
+  context: Pick<AggregatorContext, 'topics' | 'uuid'>,
+  partition: number,
+  stored: StoredState,
+  settings: FoldSettings,
+): Promise<PartitionFold> {
   const fold = new PartitionFold({ topic: context.topics.readings, partition, settings, uuid: context.uuid });
   for (const [deviceId, profile] of stored.profiles) fold.restoreProfile(deviceId, profile);
-  for (const value of stored.devices.values()) fold.restoreDevice(decodeDeviceState(value));
+  let restored = 0;
+  for (const [, chunk, start, end] of stored.devices.entries()) {
+    fold.restoreDevice(decodeDeviceState(chunk, start, end));
+    restored += 1;
+    // Heartbeats go out in between.
+    if (restored % DEVICES_AT_ONCE === 0) await nextTurn();
+  }
   if (stored.progress !== null) fold.restoreClock(stored.progress.clockMs);
   return fold;
+}
+
+/** What else waits for this thread comes first. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Fills the table of identities from the records before the position. */

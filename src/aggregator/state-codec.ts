@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
-import avro from 'avsc';
-import { Accumulator, type AccumulatorNumbers } from '../core/accumulator.ts';
+import { Accumulator, NO_VALUES } from '../core/accumulator.ts';
 import { type AlertPhase, AlertState } from '../core/alert-state.ts';
 import { DeviceState } from '../core/device-state.ts';
 import { OpenPart } from '../core/open-part.ts';
 import { IngotError } from '../errors.ts';
 import { AvroBytes } from './avro-bytes.ts';
+import { AvroReader } from './avro-reader.ts';
 
 // A device's state as a record of the state topic: one byte for the format, then Avro by the internal schema. Everything is sorted, so that
 // equal states have equal bytes.
@@ -14,33 +13,6 @@ const FORMAT_VERSION = 2;
 
 /** In the order of the schema. */
 const PHASES: readonly AlertPhase[] = ['NORMAL', 'PENDING', 'FIRING', 'RECOVERING'];
-
-interface EncodedAccumulator extends AccumulatorNumbers {
-  metric: string;
-}
-
-interface EncodedPart {
-  start: number;
-  end: number;
-  part: number;
-  firstHeard: number;
-  late: boolean;
-  readings: number;
-  metrics: EncodedAccumulator[];
-}
-
-interface EncodedDevice {
-  deviceId: string;
-  maxT: number;
-  lastHeard: number;
-  closedUpTo: number;
-  parts: EncodedPart[];
-  alerts: Omit<AlertState, 'next'>[];
-}
-
-const deviceStateType = avro.Type.forSchema(
-  JSON.parse(readFileSync(new URL('../../schemas/internal/device-state.avsc', import.meta.url), 'utf8')) as avro.Schema,
-);
 
 /** The value of a device's record in the state topic. */
 export function encodeDeviceState(device: DeviceState): Buffer {
@@ -125,29 +97,78 @@ export class DeviceStateEncoder {
   }
 }
 
-/** The opposite. IngotError `STATE_UNREADABLE` when the bytes are no device state of this version. */
-export function decodeDeviceState(value: Buffer): DeviceState {
-  if (value[0] !== FORMAT_VERSION) throw unreadable(`format ${value[0]}, expected ${FORMAT_VERSION}`);
-  let encoded: EncodedDevice;
+/** The opposite, of value[start, end). IngotError `STATE_UNREADABLE` when the bytes are no device state of this version. */
+export function decodeDeviceState(value: Buffer, start = 0, end = value.length): DeviceState {
+  if (value[start] !== FORMAT_VERSION) throw unreadable(`format ${value[start]}, expected ${FORMAT_VERSION}`);
+  const from = new AvroReader(value, start + 1, end);
   try {
-    encoded = deviceStateType.fromBuffer(value.subarray(1)) as EncodedDevice;
+    const device = readDevice(from);
+    if (from.isAtEnd) return device;
   } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
     throw unreadable('not a device state', cause);
   }
-  const device = new DeviceState(encoded.deviceId);
-  device.maxT = encoded.maxT;
-  device.lastHeard = encoded.lastHeard;
-  device.closedUpTo = encoded.closedUpTo;
-  for (const part of encoded.parts) device.addPart(decodePart(part));
-  for (const { ruleId, ...alert } of encoded.alerts) device.addAlert(Object.assign(new AlertState(ruleId), alert));
+  throw unreadable('not a device state: bytes are left after it');
+}
+
+/** Field by field, in the order of the schema: a restart waits for this, once for every device and change. */
+function readDevice(from: AvroReader): DeviceState {
+  const device = new DeviceState(from.string());
+  device.maxT = from.long();
+  device.lastHeard = from.long();
+  device.closedUpTo = from.long();
+  from.array(() => device.addPart(readPart(from)));
+  from.array(() => device.addAlert(readAlert(from)));
   return device;
 }
 
-function decodePart(encoded: EncodedPart): OpenPart {
-  const part = new OpenPart(encoded);
-  part.readings = encoded.readings;
-  for (const metric of encoded.metrics) part.restore(metric.metric, Accumulator.of(metric));
+function readPart(from: AvroReader): OpenPart {
+  const part = new OpenPart({
+    start: from.long(),
+    end: from.long(),
+    part: from.long(),
+    firstHeard: from.long(),
+    late: from.boolean(),
+  });
+  part.readings = from.long();
+  from.array(() => part.restore(from.name(), readAccumulator(from)));
   return part;
+}
+
+/** The numbers of an accumulator stand in the order of the schema. */
+function readAccumulator(from: AvroReader): Accumulator {
+  const numbers = NO_VALUES.slice();
+  numbers[0] = from.long(); // count
+  for (let place = 1; place < 8; place += 1) numbers[place] = from.double(); // min to first
+  numbers[8] = from.long(); // first time
+  numbers[9] = from.double(); // last
+  numbers[10] = from.long(); // last time
+  return new Accumulator(numbers);
+}
+
+function readAlert(from: AvroReader): AlertState {
+  const alert = new AlertState(from.name());
+  alert.phase = phaseOf(from.long());
+  alert.lastJudged = from.long();
+  alert.judgedHeard = from.long();
+  alert.lastValue = from.double();
+  alert.raisedAt = from.long();
+  alert.firstBreachOffset = from.long();
+  alert.recoveringSince = from.long();
+  alert.timerAt = from.long();
+  alert.peak = from.double();
+  alert.sampleCount = from.long();
+  alert.level = from.long();
+  alert.transitions = from.long();
+  alert.staleSince = from.long();
+  alert.staleHeard = from.long();
+  return alert;
+}
+
+function phaseOf(index: number): AlertPhase {
+  const phase = PHASES[index];
+  if (phase === undefined) throw new RangeError(`there is no phase ${index}`);
+  return phase;
 }
 
 function unreadable(what: string, cause?: unknown): IngotError {
