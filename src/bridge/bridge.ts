@@ -93,7 +93,8 @@ export class Bridge {
   /** The short way of nearly all messages; false when this one has to be decoded. */
   #transcode(delivery: Delivery): boolean {
     const { transcoder, maxPayloadBytes, events } = this.#options;
-    if (transcoder === undefined || delivery.payloadEnd - delivery.payloadStart > maxPayloadBytes) return false;
+    if (transcoder === undefined || delivery.cutPayload !== null) return false;
+    if (delivery.payloadEnd - delivery.payloadStart > maxPayloadBytes) return false;
     const route = this.#routes.of(delivery.topic);
     const value = route === null ? null : transcoder.transcode(delivery, route);
     if (value === null) return false;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { partitionForKey } from '../core/murmur2.ts';
 import type { BridgeRejectReason } from '../core/outcome.ts';
+import { type CutPayload, EXCERPT_BYTES } from '../core/payload-excerpt.ts';
 import type { Delivery } from '../mqtt/delivery-port.ts';
 
 /** Why a message is not a reading. */
@@ -18,9 +19,6 @@ export interface DeadLetter {
   readonly headers: readonly (readonly [string, string])[];
   readonly partition: number;
 }
-
-/** As much of a payload as is kept when it is over the limit. */
-export const EXCERPT_BYTES = 4096;
 
 export interface DeadLetterOptions {
   readonly partitions: number;
@@ -41,9 +39,8 @@ export function deadLetterOf(delivery: Delivery, rejection: Rejection, options: 
     ...(delivery.traceContext ?? []),
   ];
   const isCut = options.asExcerpt && payload.length > EXCERPT_BYTES;
-  if (isCut) {
-    headers.push(['payload-bytes', String(payload.length)], ['payload-sha256', createHash('sha256').update(payload).digest('hex')]);
-  }
+  const cut = delivery.cutPayload ?? (isCut ? measured(payload) : null);
+  if (cut !== null) headers.push(['payload-bytes', String(cut.payloadBytes)], ['payload-sha256', cut.sha256]);
   return {
     key,
     value: isCut ? payload.subarray(0, EXCERPT_BYTES) : payload,
@@ -51,4 +48,8 @@ export function deadLetterOf(delivery: Delivery, rejection: Rejection, options: 
     // Without a device the topic decides, so that the dead letters of one topic stay in order.
     partition: partitionForKey(key ?? Buffer.from(topic), options.partitions),
   };
+}
+
+function measured(payload: Buffer): CutPayload {
+  return { payloadBytes: payload.length, sha256: createHash('sha256').update(payload).digest('hex') };
 }

@@ -10,6 +10,7 @@ import { parseDeviceTopic } from './device-topic.ts';
 import { identityOf } from './identity.ts';
 import { scanJson } from './json-scan.ts';
 import type { BridgeRejectReason } from './outcome.ts';
+import type { CutPayload } from './payload-excerpt.ts';
 import { COMMON_METRICS, type CommonMetric, type CommonMetricName, METRIC_MAGNITUDE_MAX, type Reading } from './reading.ts';
 import { EARLIEST_PLAUSIBLE_EPOCH_MS, LATEST_PLAUSIBLE_EPOCH_MS } from './time.ts';
 
@@ -18,6 +19,8 @@ export interface DeviceMessage {
   readonly payload: Buffer;
   /** When the bridge received it, epoch ms. */
   readonly receivedAt: number;
+  /** Set when `payload` is only the beginning. */
+  readonly cutPayload?: CutPayload | null;
 }
 
 export type DecodeOutcome =
@@ -73,9 +76,10 @@ export function decodeReading(message: DeviceMessage, maxPayloadBytes: number): 
   const topic = parseDeviceTopic(message.topic);
   if (!topic.ok) return rejected({ reason: topic.reason, detail: `topic ${clip(message.topic)}` }, null);
   const { payload } = message;
-  if (payload.length === 0) return rejected({ reason: 'empty_payload', detail: 'no bytes' }, topic.deviceId);
-  if (payload.length > maxPayloadBytes) {
-    const detail = `${payload.length} bytes, at most ${maxPayloadBytes} are taken`;
+  const payloadBytes = message.cutPayload?.payloadBytes ?? payload.length;
+  if (payloadBytes === 0) return rejected({ reason: 'empty_payload', detail: 'no bytes' }, topic.deviceId);
+  if (payloadBytes > maxPayloadBytes) {
+    const detail = `${payloadBytes} bytes, at most ${maxPayloadBytes} are taken`;
     return rejected({ reason: 'payload_too_large', detail }, topic.deviceId);
   }
   const fields = parseObject(payload);

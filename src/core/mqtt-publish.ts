@@ -13,6 +13,12 @@ export class MalformedPacketError extends Error {
 }
 
 const PUBLISH_TYPE = 3;
+
+/** Whether a packet with this first byte is a PUBLISH. */
+export function isPublish(firstByte: number): boolean {
+  return firstByte >>> 4 === PUBLISH_TYPE;
+}
+
 const LENGTH_BYTES_MAX = 4;
 const QOS_2_ADVICE = ', which nobody subscribes to here: another client may have left its session under our client id';
 
@@ -53,7 +59,7 @@ export class PublishReader {
     if (end > bytes.length) return this.#incomplete(end - at);
     this.end = end;
     const first = bytes[at]!;
-    if (first >>> 4 !== PUBLISH_TYPE) return 'other';
+    if (!isPublish(first)) return 'other';
     this.#readPublish(bytes, first, bodyStart);
     return 'publish';
   }

@@ -1,3 +1,4 @@
+import type { CutPayload } from '../core/payload-excerpt.ts';
 import type { TraceContext } from '../core/trace-context.ts';
 
 // What the bridge asks of its source. A *delivery* is a message that the MQTT broker has sent and that is not acknowledged yet.
@@ -16,6 +17,8 @@ export interface Delivery {
   readonly retain: boolean;
   /** Epoch ms. */
   readonly receivedAt: number;
+  /** Set when the payload was too long to be collected: then only its beginning is there. */
+  readonly cutPayload: CutPayload | null;
   /** From the user properties of an MQTT 5 message; null when there is none, or none that is sound. Read when it is asked for. */
   readonly traceContext: TraceContext | null;
   /**

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { PublishReader } from '../core/mqtt-publish.ts';
+import type { CutPayload } from '../core/payload-excerpt.ts';
 import { PubackQueue } from '../core/puback-queue.ts';
 import { type TraceContext, traceContextIn } from '../core/trace-context.ts';
 import type { Delivery } from './delivery-port.ts';
@@ -12,6 +13,7 @@ export interface PublishPacket {
   readonly topic: string;
   /** Epoch ms. */
   readonly receivedAt: number;
+  readonly cutPayload: CutPayload | null;
 }
 
 export interface InFlightLimits {
@@ -113,6 +115,7 @@ class MqttDelivery implements Delivery {
   readonly qos: 0 | 1;
   readonly retain: boolean;
   readonly receivedAt: number;
+  readonly cutPayload: CutPayload | null;
   readonly #inFlight: InFlight;
   readonly #ticket: number;
   readonly #heldBytes: number;
@@ -129,6 +132,7 @@ class MqttDelivery implements Delivery {
     this.qos = publish.qos;
     this.retain = publish.isRetained;
     this.receivedAt = packet.receivedAt;
+    this.cutPayload = packet.cutPayload;
     this.#inFlight = inFlight;
     this.#ticket = ticket;
     this.#heldBytes = heldBytesOf(publish);

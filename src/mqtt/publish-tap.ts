@@ -1,5 +1,7 @@
 import type { Duplex, Writable } from 'node:stream';
-import { MalformedPacketError, PublishReader } from '../core/mqtt-publish.ts';
+import { isPublish, MalformedPacketError, PublishReader } from '../core/mqtt-publish.ts';
+import type { CutPayload } from '../core/payload-excerpt.ts';
+import { COLLECTED_BEYOND_PAYLOAD_BYTES, LargePublish } from './large-publish.ts';
 
 // The way of the bytes of one connection: PUBLISHes go to us, everything else to the MQTT client. The client makes half a dozen objects
 // and calls of every packet and waits for a tick of the event loop between them; a bridge gets nothing but PUBLISHes, a hundred thousand a
@@ -13,6 +15,8 @@ export interface PublishTapOptions {
    * `resume`, and nothing is read from the socket meanwhile.
    */
   readonly onPublish: (bytes: Buffer, publish: PublishReader) => boolean;
+  /** A payload that is longer is cut while it comes in; without this nothing is. */
+  readonly payloadBytesMax?: number | undefined;
   /** The broker breaks the protocol; the connection is being closed. */
   readonly onMalformed: (error: Error) => void;
 }
@@ -32,6 +36,8 @@ export class PublishTap {
   #chunkBytes = 0;
   #neededBytes = 0;
   #isHeld = false;
+  /** Which is too long to be collected, and is still coming in or waits for room. */
+  #large: LargePublish | null = null;
 
   /** To be made before the client begins to read, which it does by `stream.pipe` (test/contract/mqtt-client-fake.test.ts). */
   constructor(stream: Duplex, options: PublishTapOptions) {
@@ -49,6 +55,11 @@ export class PublishTap {
   /** When the PUBLISH that is being offered was read from the socket, or would have been had there been room; epoch ms. */
   get readAtMs(): number {
     return this.#readAtMs;
+  }
+
+  /** Of the PUBLISH that is being offered: set when only the beginning of its payload is there. */
+  get cutPayload(): CutPayload | null {
+    return this.#large === null ? null : this.#large.cut;
   }
 
   get isHeld(): boolean {
@@ -71,11 +82,12 @@ export class PublishTap {
   }
 
   #walk(): void {
-    const bytes = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#chunkBytes);
+    let bytes = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#chunkBytes);
     this.#readAtMs = Date.now();
     let at = 0;
     try {
-      at = this.#walkPackets(bytes);
+      if (this.#large !== null) bytes = this.#walkLarge(this.#large, bytes);
+      if (this.#large === null) at = this.#walkPackets(bytes);
     } catch (error) {
       if (!(error instanceof MalformedPacketError)) throw error;
       this.#stream.destroy();
@@ -85,7 +97,34 @@ export class PublishTap {
     const rest = bytes.length - at;
     this.#chunks = rest === 0 ? [] : [at === 0 ? bytes : bytes.subarray(at)];
     this.#chunkBytes = rest;
-    this.#neededBytes = this.#isHeld ? 0 : this.#reader.neededBytes;
+    this.#neededBytes = this.#isHeld || this.#large !== null ? 0 : this.#reader.neededBytes;
+  }
+
+  /** Returns what stands behind it, or nothing while it is not whole. */
+  #walkLarge(large: LargePublish, bytes: Buffer): Buffer {
+    // One that waits for room is whole already.
+    const rest = large.isComplete ? bytes : bytes.subarray(large.take(bytes));
+    if (!large.isComplete) return rest;
+    const packet = large.packet();
+    this.#reader.read(packet, 0);
+    if (this.#options.onPublish(packet, this.#reader)) this.#large = null;
+    else this.#hold();
+    return rest;
+  }
+
+  #hold(): void {
+    this.#isHeld = true;
+    this.#stream.pause();
+  }
+
+  /** What is incomplete is collected, unless it is too long for that. Returns where what is collected begins. */
+  #collectFrom(bytes: Buffer, at: number): number {
+    const { payloadBytesMax = Number.POSITIVE_INFINITY, hasProperties } = this.#options;
+    const packetBytes = this.#reader.neededBytes;
+    if (packetBytes <= payloadBytesMax + COLLECTED_BEYOND_PAYLOAD_BYTES) return at;
+    if (!isPublish(bytes[at]!)) throw new MalformedPacketError(`${packetBytes} bytes that are no PUBLISH`);
+    this.#large = new LargePublish({ packetBytes, hasProperties, payloadBytesMax });
+    return at + this.#large.take(bytes.subarray(at));
   }
 
   /** Returns where the first packet begins that has to wait. */
@@ -94,11 +133,10 @@ export class PublishTap {
     let at = 0;
     for (;;) {
       const kind = reader.read(bytes, at);
-      if (kind === 'incomplete') return at;
+      if (kind === 'incomplete') return this.#collectFrom(bytes, at);
       if (kind === 'other') this.#handOver(bytes.subarray(at, reader.end));
       else if (!this.#options.onPublish(bytes, reader)) {
-        this.#isHeld = true;
-        this.#stream.pause();
+        this.#hold();
         return at;
       }
       at = reader.end;

@@ -38,6 +38,7 @@ export class FakeDeliverySource implements DeliverySource {
       qos: more.qos ?? 1,
       retain: more.retain ?? false,
       receivedAt: more.receivedAt ?? 1_795_252_383_999,
+      cutPayload: more.cutPayload ?? null,
       traceContext: more.traceContext ?? null,
       isAcknowledged: false,
       ack() {

@@ -122,6 +122,7 @@ function mqttSource({ mqtt, bridge, instance }: Config, { clientId, events }: { 
     receiveMaximum: mqtt.receiveMaximum,
     maxInFlightMessages: bridge.inflightMessagesMax,
     maxInFlightBytes: bridge.inflightBytesMax,
+    maxPayloadBytes: bridge.maxPayloadBytes,
     connectDeadlineMs: MQTT_START_DEADLINE_MS,
     subscriptions: subscriptionFile(join(instance.dataFolder, `mqtt-subscriptions-${clientId}.json`)),
     events,
