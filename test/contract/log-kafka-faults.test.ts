@@ -90,6 +90,54 @@ describe('what a lane asks of the broker', () => {
   });
 });
 
+describe('an answer that leaves a partition out', () => {
+  /** Renames the first partition of a Produce response: length, correlation id, topics, name, partitions, number. */
+  function renamePartition(frame: Buffer): void {
+    frame.writeInt32BE(77, 8 + 4 + 2 + frame.readInt16BE(12) + 4);
+  }
+
+  async function startProxy(isAnswerWrong: (produceAnswers: number) => boolean) {
+    let answers = 0;
+    const proxy = await KafkaProxy.start({
+      broker: stack().kafkaBrokers[0]!,
+      onResponse: ({ apiKey, frame }) => {
+        if (apiKey === KAFKA_API.produce && isAnswerWrong(++answers)) renamePartition(frame);
+        return 'pass';
+      },
+    });
+    return { proxy, answers: () => answers };
+  }
+
+  it('acknowledges nothing: a produce lane sends again', async () => {
+    const at = { topic: await newTopic(), partition: 0 };
+    const { proxy, answers } = await startProxy((count) => count === 1);
+    const log = createKafkaLog({ brokers: [proxy.address], clientId: 'left-out' });
+    await log.produceLane({ name: 'left-out', acks: 'all' }).send([encoded(at, ['a'])]);
+    expect(answers()).toBe(2);
+    await log.close();
+    await proxy.close();
+  });
+
+  it('commits nothing: the transaction is in doubt, and aborted', async () => {
+    const at = { topic: await newTopic(), partition: 0 };
+    // The first answer is that to the fence.
+    const { proxy } = await startProxy((count) => count === 2);
+    const log = createKafkaLog({ brokers: [proxy.address], clientId: 'left-out' });
+    const transactionalId = freshName('left-out');
+    const lane = log.transactionLane({ transactionalId, transactionTimeoutMs: 20_000 });
+    await lane.fence({ ...at, partition: 1 });
+    await expect(lane.commit([encoded(at, ['a'])])).rejects.toMatchObject({ code: 'TRANSACTION_IN_DOUBT' });
+    await log.close();
+    await proxy.close();
+    const next = client.transactionLane({ transactionalId, transactionTimeoutMs: 20_000 });
+    await next.fence({ ...at, partition: 1 });
+    await next.close();
+    const loop = client.fetchLoop(READ);
+    expect(values(await readToEnd(loop, at))).toEqual([]);
+    await loop.close();
+  });
+});
+
 describe('connections cut at any moment', () => {
   it('lose nothing that a produce lane acknowledged, and keep its order', async () => {
     const at = { topic: await newTopic(), partition: 0 };
