@@ -7,7 +7,12 @@ import { PartitionTask } from './partition-task.ts';
 // The page: the group says which partitions are ours, each of them lives by itself, and what they have committed is told to the group so
 // that lag tools see it. What a partition does with its readings: partition-run.ts folds and commits, core/partition-fold.ts decides.
 
-const RESTORES_AT_ONCE = 3;
+const FENCES_AT_ONCE = 3;
+/**
+ * A restore keeps the one thread busy, its next fetch being under way meanwhile: of several at once the first would be ready when the last
+ * one is.
+ */
+const RESTORES_AT_ONCE = 1;
 
 export interface Aggregator {
   /** Joins the group; resolves when the first assignment can come. */
@@ -26,7 +31,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
   const tasks = new Map<number, PartitionTask>();
   /** Lives that are coming to their end, by partition; they never reject. */
   const leaving = new Map<number, Promise<void>>();
-  const restoreSlot = limitConcurrency(RESTORES_AT_ONCE);
+  const slots = { fence: limitConcurrency(FENCES_AT_ONCE), restore: limitConcurrency(RESTORES_AT_ONCE) };
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   const offsetCommits = createOffsetCommits(context.membership, positions);
   let isStopping = false;
@@ -44,7 +49,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
 
   function begin(partition: number): void {
     const onRefused = (error: IngotError): void => fail(error);
-    const task = new PartitionTask({ context, partition, restoreSlot, onRefused });
+    const task = new PartitionTask({ context, partition, slots, onRefused });
     tasks.set(partition, task);
     // A partition that left and came back at once: its first life may still be committing, and would be fenced in the middle of it.
     task.start(leaving.get(partition));

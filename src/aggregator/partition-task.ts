@@ -29,11 +29,14 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ILLEGAL_TRANSITION',
 ]);
 
+/** Does the work when its turn has come. */
+export type Slot = <T>(work: () => Promise<T>) => Promise<T>;
+
 export interface PartitionTaskOptions {
   readonly context: AggregatorContext;
   readonly partition: number;
-  /** Limits how many partitions restore at once. */
-  readonly restoreSlot: <T>(restore: () => Promise<T>) => Promise<T>;
+  /** Limit how many partitions fence at once, and how many restore. */
+  readonly slots: { readonly fence: Slot; readonly restore: Slot };
   /** Called when the partition must not go on at all; the process is to stop. */
   readonly onRefused: (error: IngotError) => void;
 }
@@ -127,9 +130,16 @@ export class PartitionTask {
   private async liveOnce(lane: TransactionLane): Promise<Error | null> {
     const { signal } = this.stopping;
     try {
-      const run = await this.options.restoreSlot(async () => (signal.aborted ? null : await this.fenceAndRestore(lane)));
+      const { slots } = this.options;
+      const startedAtMs = performance.now();
       // Whoever waited in line until it was told to stop has nothing to do with the partition any more, least of all to fence it.
-      if (run === null) return null;
+      const fenceOffset = await slots.fence(async () => (signal.aborted ? null : await this.fence(lane)));
+      if (fenceOffset === null) return null;
+      const run = await slots.restore(async () => (signal.aborted ? null : await this.restore(lane, { fenceOffset, startedAtMs })));
+      if (run === null) {
+        this.to('DEAD');
+        return null;
+      }
       if (signal.aborted) run.requestStop();
       await run.run();
       this.to('DRAINING');
@@ -141,14 +151,20 @@ export class PartitionTask {
     }
   }
 
-  private async fenceAndRestore(lane: TransactionLane): Promise<PartitionRun> {
+  private async fence(lane: TransactionLane): Promise<number> {
+    this.to('FENCING');
+    const fenceOffset = await lane.fence({ topic: this.options.context.topics.state, partition: this.partition });
+    this.to('RESTORING');
+    return fenceOffset;
+  }
+
+  private async restore(
+    lane: TransactionLane,
+    { fenceOffset, startedAtMs }: { fenceOffset: number; startedAtMs: number },
+  ): Promise<PartitionRun> {
     const { partition } = this;
     const { signal } = this.stopping;
     const context = { ...this.options.context, restore: closedBy(signal, this.options.context.restore) };
-    const startedAtMs = performance.now();
-    this.to('FENCING');
-    const fenceOffset = await lane.fence({ topic: context.topics.state, partition });
-    this.to('RESTORING');
     const restored = await restorePartition(context, partition, fenceOffset);
     const onCommitting = (committing: boolean): void => {
       this.to(committing ? 'COMMITTING' : 'RUNNING');

@@ -27,6 +27,11 @@ const SETTINGS: FoldSettings = {
 };
 const START_MS = Date.UTC(2026, 0, 1);
 
+/** How often any partition was fenced, in the scene that is played. */
+function fencesOf({ log }: AggregatorWorld): number {
+  return vi.mocked(log.initProducer).mock.calls.length;
+}
+
 interface Scene {
   readonly world: AggregatorWorld;
   readonly clock: VirtualClock;
@@ -265,3 +270,41 @@ test.each([
     expect(refused.map(({ headers }) => headers['failure-reason'])).toEqual(['undecodable', 'undecodable']);
   }),
 );
+
+test('partitions are fenced together and restored one after the other', () =>
+  play({ partitions: 3, latenciesMs: [20] }, async ({ world, clock }) => {
+    const first = world.start(SETTINGS, 0);
+    await clock.advance(5_000);
+    first.kill();
+    world.expelDead();
+    const second = world.start(SETTINGS, 0);
+    /** At which step all three had been fenced, and at which each was running. */
+    const seen = { fenced: -1, running: [] as number[] };
+    const fencesBefore = fencesOf(world);
+    for (let step = 0; seen.running.length < 3 && step < 1_000; step++) {
+      await clock.advance(10);
+      if (seen.fenced < 0 && fencesOf(world) === fencesBefore + 3) seen.fenced = step;
+      const running = [...second.aggregator.partitions().values()].filter((status) => status !== null).length;
+      while (seen.running.length < running) seen.running.push(step);
+    }
+    expect(seen.fenced).toBeLessThan(seen.running[0]!);
+    expect(new Set(seen.running).size).toBe(3);
+  }));
+
+test('a partition that is given up while it waits for its restore is left alone', () =>
+  play({ partitions: 3, latenciesMs: [20] }, async ({ world, clock }) => {
+    const first = world.start(SETTINGS, 0);
+    await clock.advance(5_000);
+    first.kill();
+    world.expelDead();
+    const second = world.start(SETTINGS, 0);
+    const fencesBefore = fencesOf(world);
+    for (let step = 0; fencesOf(world) < fencesBefore + 3 && step < 1_000; step++) await clock.advance(10);
+    world.assign([[0]]);
+    await clock.advance(5_000);
+    expect([...second.aggregator.partitions()].map(([partition, status]) => [partition, status !== null])).toEqual([[0, true]]);
+    world.assign([[0, 1, 2]]);
+    await clock.advance(5_000);
+    expect([...second.aggregator.partitions().values()].every((status) => status !== null)).toBe(true);
+    expect(second.failure).toBeNull();
+  }));
