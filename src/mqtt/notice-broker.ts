@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { IngotError } from '../errors.ts';
-import type { NoticeBroker, NoticeConnection } from '../notices/notices-ports.ts';
+import type { NoticeBroker, NoticeConnection, RetainedMessages } from '../notices/notices-ports.ts';
 
 // Retained messages at an MQTT broker. The client's own reconnecting is off: it would send again what was under way, in the middle of
 // what a new connection begins with.
@@ -12,18 +12,28 @@ export interface NoticeBrokerOptions {
   readonly password?: string | undefined;
   readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>;
   readonly clientId: string;
+  /** For tests. */
+  readonly retainedLimits?: RetainedLimits;
 }
 
 const CONNECT_DEADLINE_MS = 10_000;
 const ACKNOWLEDGE_DEADLINE_MS = 20_000;
 /** MQTT does not say which retained message is the last one. */
 const QUIET_MS = 500;
+/** Of what the broker keeps, so much is looked at in one go. */
+export interface RetainedLimits {
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  /** Of a longer payload nothing is kept: none of ours is so long. */
+  readonly payloadBytesMax: number;
+}
+const RETAINED_LIMITS: RetainedLimits = { messagesMax: 100_000, bytesMax: 128 * 1024 ** 2, payloadBytesMax: 128 * 1024 };
 
 export function noticeBroker(options: NoticeBrokerOptions): NoticeBroker {
   return { connect: () => open(options) };
 }
 
-async function open({ url, clientId, username, password, tls }: NoticeBrokerOptions): Promise<NoticeConnection> {
+async function open({ url, clientId, username, password, tls, retainedLimits }: NoticeBrokerOptions): Promise<NoticeConnection> {
   const settings: IClientOptions = {
     clientId,
     clean: true,
@@ -52,10 +62,10 @@ async function open({ url, clientId, username, password, tls }: NoticeBrokerOpti
   } finally {
     clearTimeout(timer);
   }
-  return connectionOf(client);
+  return connectionOf(client, retainedLimits ?? RETAINED_LIMITS);
 }
 
-function connectionOf(client: MqttClient): NoticeConnection {
+function connectionOf(client: MqttClient, limits: RetainedLimits): NoticeConnection {
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   client.once('close', () => resolve());
   const lost = ended.then(() => Promise.reject(new Error('the connection to the MQTT broker was lost')));
@@ -72,7 +82,7 @@ function connectionOf(client: MqttClient): NoticeConnection {
   };
   return {
     ended,
-    retained: (filter) => answered(retainedOf(client, filter)),
+    retained: (filter) => answered(retainedOf(client, filter, limits)),
     publish: async (topic, payload, { retain }) => void (await answered(client.publishAsync(topic, payload, { qos: 1, retain }))),
     async close(deadlineMs) {
       const timer = setTimeout(() => client.end(true), deadlineMs);
@@ -83,8 +93,17 @@ function connectionOf(client: MqttClient): NoticeConnection {
   };
 }
 
-async function retainedOf(client: MqttClient, filter: string): Promise<ReadonlyMap<string, Buffer>> {
+async function retainedOf(client: MqttClient, filter: string, limits: RetainedLimits): Promise<RetainedMessages> {
   const found = new Map<string, Buffer>();
+  let [bytes, isWhole] = [0, true];
+  const keep = (topic: string, payload: Buffer): void => {
+    const kept = payload.length > limits.payloadBytesMax ? Buffer.alloc(0) : payload;
+    if (found.size >= limits.messagesMax || bytes + topic.length + kept.length > limits.bytesMax) isWhole = false;
+    else {
+      found.set(topic, kept);
+      bytes += topic.length + kept.length;
+    }
+  };
   const quiet = Promise.withResolvers<void>();
   let timer: NodeJS.Timeout | undefined;
   const restart = (): void => {
@@ -93,7 +112,7 @@ async function retainedOf(client: MqttClient, filter: string): Promise<ReadonlyM
   };
   const onMessage = (topic: string, payload: Buffer, packet: { retain: boolean }): void => {
     // What somebody else publishes now is not retained yet for us.
-    if (packet.retain) found.set(topic, payload);
+    if (packet.retain) keep(topic, payload);
     restart();
   };
   client.on('message', onMessage);
@@ -106,7 +125,7 @@ async function retainedOf(client: MqttClient, filter: string): Promise<ReadonlyM
     clearTimeout(timer);
     client.off('message', onMessage);
   }
-  return found;
+  return { messages: found, isWhole };
 }
 
 function unreachable(url: string, cause: Error | undefined): IngotError {

@@ -107,9 +107,13 @@ export class AlertNotices {
     const retained = await connection.retained(`${this.options.prefix}+/+`);
     // From here on every transition waits: what is published now and what comes meanwhile may be the same, but nothing is missed.
     this.isReconcileDue = false;
-    const notices = this.firing.reconcile(retained, this.feed.startOffsets);
+    const notices = this.firing.reconcile(retained.messages, this.feed.startOffsets);
     for (let at = 0; at < notices.length; at += IN_FLIGHT_MAX) await this.publish(connection, notices.slice(at, at + IN_FLIGHT_MAX));
-    events.reconciled({ retained: retained.size, firing: this.firing.size, corrected: notices.length });
+    events.reconciled({ retained: retained.messages.size, firing: this.firing.size, corrected: notices.length });
+    if (retained.isWhole) return;
+    // What was taken away makes room to see the rest. When nothing was, the same would come again.
+    if (notices.some(({ payload }) => payload === '')) this.isReconcileDue = true;
+    else events.retainedBeyond(retained.messages.size);
   }
 
   private async publishUntilStopped(connection: NoticeConnection): Promise<void> {
@@ -120,7 +124,10 @@ export class AlertNotices {
     });
     for (;;) {
       if (isLost) throw new Error('the MQTT broker has closed the connection');
-      if (this.isReconcileDue) await this.reconcile(connection);
+      if (this.isReconcileDue) {
+        await this.reconcile(connection);
+        continue;
+      }
       const next = this.waiting.slice(0, IN_FLIGHT_MAX);
       if (next.length > 0) {
         await this.publish(connection, next);

@@ -20,6 +20,8 @@ const retainedAlerts = new Gauge({
 
 const logger = () => log('notices');
 let wasFull = false;
+const LOST_TOLD_EVERY_MS = 10_000;
+let lost = { error: '', toldAtMs: Number.NEGATIVE_INFINITY };
 
 export function noticesPublished(count: number): void {
   notices.inc({ outcome: 'published' }, count);
@@ -45,8 +47,21 @@ export function feedInterrupted(cause: unknown): void {
   logger().warn({ error: cause instanceof Error ? cause.message : String(cause) }, 'alerts cannot be read; trying again');
 }
 
+/** Told at once, and the same again at most every ten seconds: it is tried every second. */
 export function brokerLost(cause: unknown): void {
-  logger().warn({ error: cause instanceof Error ? cause.message : String(cause) }, 'alerts cannot be published; connecting again');
+  const error = cause instanceof Error ? cause.message : String(cause);
+  const nowMs = performance.now();
+  if (error === lost.error && nowMs < lost.toldAtMs + LOST_TOLD_EVERY_MS) return;
+  lost = { error, toldAtMs: nowMs };
+  logger().warn({ error }, 'alerts cannot be published; connecting again');
+}
+
+/** Somebody has left more retained messages below the prefix than are looked at. */
+export function retainedBeyond(count: number): void {
+  logger().error(
+    { count },
+    'the MQTT broker keeps more retained messages below ALERTS_MQTT_PREFIX than are looked at; give the alerts a prefix of their own',
+  );
 }
 
 export function reconciled(counts: { retained: number; firing: number; corrected: number }): void {

@@ -21,6 +21,8 @@ class FakeBroker implements NoticeBroker {
   /** Acknowledgements that still come before the connection breaks. */
   breaksAfter = Number.POSITIVE_INFINITY;
   connections = 0;
+  /** Of the retained messages, so many are looked at in one go. */
+  shownMax = Number.POSITIVE_INFINITY;
   #drop: () => void = () => undefined;
 
   async connect(): Promise<NoticeConnection> {
@@ -30,7 +32,10 @@ class FakeBroker implements NoticeBroker {
     this.#drop = resolve;
     return {
       ended,
-      retained: async () => new Map([...this.retained].map(([topic, payload]) => [topic, Buffer.from(payload)])),
+      retained: async () => {
+        const messages = [...this.retained].slice(0, this.shownMax).map(([topic, payload]) => [topic, Buffer.from(payload)] as const);
+        return { messages: new Map(messages), isWhole: messages.length === this.retained.size };
+      },
       publish: async (topic, payload, { retain }) => {
         if (this.breaksAfter-- <= 0) {
           this.breaksAfter = Number.POSITIVE_INFINITY;
@@ -102,6 +107,29 @@ test('what has fired and ended before the start is not told; what fires is', asy
   await begin(broker, [raised('d1'), raised('d2'), resolved('d1'), raised('d2', 2)]);
   await waitUntil(() => broker.published.length === 2, 'the reconciliation', 20_000);
   expect(broker.published).toEqual(['alerts/d9/hot nothing', 'alerts/d2/hot ESCALATED']);
+});
+
+test('more retained messages than are looked at in one go are taken away in several', async () => {
+  const broker = new FakeBroker();
+  broker.shownMax = 3;
+  for (let n = 0; n < 8; n++)
+    broker.retained.set(`alerts/old${n}/hot`, JSON.stringify({ ...raised(`old${n}`), record: { partition: 0, offset: 0 } }));
+  await begin(broker, [raised('d1')]);
+  await waitUntil(() => Object.keys(broker.shown).length === 1, 'the last one', 20_000);
+  expect(broker.shown).toEqual({ 'alerts/d1/hot': 1 });
+});
+
+test('when nothing of what is looked at may be taken away, it is told, and not looked at for ever', async () => {
+  const broker = new FakeBroker();
+  broker.shownMax = 2;
+  // The topic no longer goes back to where they are from.
+  for (let n = 0; n < 5; n++)
+    broker.retained.set(`alerts/old${n}/hot`, JSON.stringify({ ...raised(`old${n}`), record: { partition: 0, offset: -1 } }));
+  const { append } = await begin(broker, [raised('d1')]);
+  await waitUntil(() => broker.published.length === 1, 'the one that fires', 20_000);
+  append([raised('d2')]);
+  await waitUntil(() => broker.published.length === 2, 'the next one', 20_000);
+  expect(broker.published).toEqual(['alerts/d1/hot RAISED', 'alerts/d2/hot RAISED']);
 });
 
 test('then each transition is told in its order, and a stop tells what waits', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { BridgeEvents } from '../../../src/ops/bridge-events.ts';
 import { configureLog, redirectLog } from '../../../src/ops/log.ts';
+import { brokerLost } from '../../../src/ops/notices-events.ts';
 import { registryAwaited } from '../../../src/ops/registry-events.ts';
 
 // What is tried every second is not told every second.
@@ -26,6 +27,11 @@ function failFor(seconds: number, fail: () => void): void {
 
 test('a registry that is awaited', () => {
   failFor(30, () => registryAwaited({ url: 'http://registry', error: 'no answer', retryInMs: 1_000 }));
+  expect(lines).toHaveLength(3);
+});
+
+test('an MQTT broker that takes no alerts', () => {
+  failFor(30, () => brokerLost(new Error('connect ECONNREFUSED')));
   expect(lines).toHaveLength(3);
 });
 
