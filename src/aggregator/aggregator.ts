@@ -3,6 +3,7 @@ import type { AggregatorContext } from './aggregator-ports.ts';
 import { createOffsetCommits } from './offset-commits.ts';
 import type { PartitionStatus } from './partition-run.ts';
 import { PartitionTask } from './partition-task.ts';
+import { limitConcurrency, oneAfterAnother } from './slots.ts';
 
 // The page: the group says which partitions are ours, each of them lives by itself, and what they have committed is told to the group so
 // that lag tools see it. What a partition does with its readings: partition-run.ts folds and commits, core/partition-fold.ts decides.
@@ -10,9 +11,9 @@ import { PartitionTask } from './partition-task.ts';
 const FENCES_AT_ONCE = 3;
 /**
  * A restore keeps the one thread busy, its next fetch being under way meanwhile: of several at once the first would be ready when the last
- * one is.
+ * one is. Only one that waits for its part of the log lets others in.
  */
-const RESTORES_AT_ONCE = 1;
+const RESTORES = { patienceMs: 3_000, limit: 3 };
 
 export interface Aggregator {
   /** Joins the group; resolves when the first assignment can come. */
@@ -31,7 +32,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
   const tasks = new Map<number, PartitionTask>();
   /** Lives that are coming to their end, by partition; they never reject. */
   const leaving = new Map<number, Promise<void>>();
-  const slots = { fence: limitConcurrency(FENCES_AT_ONCE), restore: limitConcurrency(RESTORES_AT_ONCE) };
+  const slots = { fence: limitConcurrency(FENCES_AT_ONCE), restore: oneAfterAnother(RESTORES) };
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   const offsetCommits = createOffsetCommits(context.membership, positions);
   let isStopping = false;
@@ -93,23 +94,5 @@ export function createAggregator(context: AggregatorContext): Aggregator {
       clearTimeout(timer);
       await context.membership.stop(Math.min(deadlineMs, 5_000));
     },
-  };
-}
-
-/** Runs at most `limit` of the given works at once; the others wait in line. */
-function limitConcurrency(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let active = 0;
-  return async (work) => {
-    if (active < limit) active += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      // The place is handed on, so that nobody who comes just now takes it too.
-      const next = waiting.shift();
-      if (next === undefined) active -= 1;
-      else next();
-    }
   };
 }

@@ -6,6 +6,7 @@ import type { AggregatorContext } from './aggregator-ports.ts';
 import { nextPhase, type PartitionPhase } from './partition-phase.ts';
 import { PartitionRun, type PartitionStatus } from './partition-run.ts';
 import { restorePartition } from './restore-partition.ts';
+import type { Slot } from './slots.ts';
 
 // One partition while it is ours: fence, restore, run; after any error all over again, because the truth is in the log.
 
@@ -28,9 +29,6 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TOPIC_MISSING',
   'ILLEGAL_TRANSITION',
 ]);
-
-/** Does the work when its turn has come. */
-export type Slot = <T>(work: () => Promise<T>) => Promise<T>;
 
 export interface PartitionTaskOptions {
   readonly context: AggregatorContext;
