@@ -4,38 +4,37 @@
 // Two flat hash tables take turns: the offsets [k * N, (k + 1) * N) belong to generation k. What lies N offsets back is in the current or
 // the previous generation, so forgetting is dropping a whole table, and no entry is ever deleted.
 
-const INITIAL_SLOTS = 1024;
+const INITIAL_CAPACITY = 512;
 export const DUPLICATE_HORIZON_MS = 24 * 3_600_000;
-const TWO_TO_32 = 4_294_967_296;
+/** With 8 bits an entry one new identity of eight finds its bit set already when the table is full. */
+const FILTER_BITS_PER_ENTRY = 8;
 
 /**
- * The entries stand one after the other, as they came; only the slots that lead to them are spread by the hash. A slot holds the place of an
- * entry and, in the bits above it, some of the identity: so nearly every look-up touches one slot and nothing else, and a new identity is
- * written where the last one was. In a table of whole entries each of these is a line of memory that is in no cache.
+ * The entries stand one after the other, as they came, and those with equal low bits of the identity hang together in a chain. Nearly every
+ * identity is new: a bit for each of those that are here says so, in a piece of memory small enough for the caches, and to enter one it does not
+ * matter what was there. So no step waits for memory to come before it knows where to go on.
  */
 class Generation {
-  /** Open addressing with linear probing; 0 marks a free slot. */
-  private slots = new Uint32Array(INITIAL_SLOTS);
-  /** Entries that the slots have room for: half of them stay free. */
-  private capacity = INITIAL_SLOTS / 2;
-  private identities = new Float64Array(this.capacity);
-  private offsets = new Float64Array(this.capacity);
-  private appendTimesMs = new Float64Array(this.capacity);
+  /** Power of two. */
+  private capacity = INITIAL_CAPACITY;
+  private filter = new Uint32Array((INITIAL_CAPACITY * FILTER_BITS_PER_ENTRY) / 32);
+  /** By the low bits of the identity: 1 + the place of the newest entry of the chain, 0 when there is none. */
+  private heads = new Uint32Array(INITIAL_CAPACITY);
+  /** By place: the same of the entry that follows in the chain. */
+  private followers = new Uint32Array(INITIAL_CAPACITY);
+  private identities = new Float64Array(INITIAL_CAPACITY);
+  private offsets = new Float64Array(INITIAL_CAPACITY);
+  private appendTimesMs = new Float64Array(INITIAL_CAPACITY);
   private used = 0;
 
   /** Place of the identity's entry, -1 when it has none. */
   find(identity: number): number {
-    const { slots, capacity } = this;
-    const mask = slots.length - 1;
-    const placeMask = 2 * capacity - 1;
-    const tag = tagOf(identity, placeMask);
-    // The low bits of the hash are as good as any; `&` takes them of a 53-bit integer too.
-    for (let slot = identity & mask; ; slot = (slot + 1) & mask) {
-      const there = slots[slot]!;
-      if (there === 0) return -1;
-      const place = (there & placeMask) - 1;
-      if (there - place - 1 === tag && this.identities[place] === identity) return place;
-    }
+    // The low bits of the hash are as good as any; `&` and `>>>` take them of a 53-bit integer too.
+    const word = this.filter[(identity >>> 5) & (this.filter.length - 1)]!;
+    if ((word & (1 << (identity & 31))) === 0) return -1;
+    let place = this.heads[identity & (this.capacity - 1)]! - 1;
+    while (place >= 0 && this.identities[place] !== identity) place = this.followers[place]! - 1;
+    return place;
   }
 
   /** Whether the entry has this offset or a later one, and was appended at this time or later. */
@@ -57,19 +56,21 @@ class Generation {
     this.appendTimesMs[place] = appendTimeMs;
   }
 
-  /** Makes a slot lead to an entry that none leads to yet. */
+  /** Puts an entry that is in no chain yet into its own. */
   private enter(place: number): void {
-    const { slots, capacity } = this;
     const identity = this.identities[place]!;
-    const mask = slots.length - 1;
-    let slot = identity & mask;
-    while (slots[slot] !== 0) slot = (slot + 1) & mask;
-    slots[slot] = tagOf(identity, 2 * capacity - 1) + place + 1;
+    const word = (identity >>> 5) & (this.filter.length - 1);
+    this.filter[word] = this.filter[word]! | (1 << (identity & 31));
+    const head = identity & (this.capacity - 1);
+    this.followers[place] = this.heads[head]!;
+    this.heads[head] = place + 1;
   }
 
   private grow(): void {
     this.capacity *= 2;
-    this.slots = new Uint32Array(this.capacity * 2);
+    this.filter = new Uint32Array((this.capacity * FILTER_BITS_PER_ENTRY) / 32);
+    this.heads = new Uint32Array(this.capacity);
+    this.followers = new Uint32Array(this.capacity);
     this.identities = grown(this.identities, this.capacity);
     this.offsets = grown(this.offsets, this.capacity);
     this.appendTimesMs = grown(this.appendTimesMs, this.capacity);
@@ -78,14 +79,10 @@ class Generation {
 
   clear(): void {
     if (this.used === 0) return;
-    this.slots.fill(0);
+    this.filter.fill(0);
+    this.heads.fill(0);
     this.used = 0;
   }
-}
-
-/** Some of the upper bits of the identity, above the bits of the mask. */
-function tagOf(identity: number, placeMask: number): number {
-  return (Math.imul(identity / TWO_TO_32, placeMask + 1) & ~placeMask) >>> 0;
 }
 
 function grown(entries: Float64Array, length: number): Float64Array<ArrayBuffer> {
@@ -94,7 +91,7 @@ function grown(entries: Float64Array, length: number): Float64Array<ArrayBuffer>
   return larger;
 }
 
-/** Bound: 2 N entries of 24 bytes each, and as many times 8 to 16 bytes of slots. */
+/** Bound: 2 N entries of 33 bytes each, and up to twice that because they grow by doubling. */
 export class DuplicateTable {
   private readonly offsetsKept: number;
   private current = new Generation();
