@@ -3,9 +3,12 @@ import { expect } from 'vitest';
 import type { FoldVerdict } from './fold-verdict.ts';
 import { ForeignProducer, type ForeignRecord } from './foreign-producer.ts';
 import { LiveFeed } from './live-feed.ts';
+import { readTopic } from './read-topic.ts';
 import { type RoleMetrics, readMetrics } from './role-metrics.ts';
 import type { RoleProcess } from './role-process.ts';
+import { newestByKey, stateDifferences } from './state-verdict.ts';
 import { TestPipeline } from './test-pipeline.ts';
+import type { LogDump } from './topic-dump.ts';
 import { waitUntil } from './wait-until.ts';
 
 // A pipeline whose devices never stop talking, for tests that do something terrible to its aggregators meanwhile. At the end it must have
@@ -93,6 +96,26 @@ export class FedPipeline {
     await this.#feed.stop();
     await this.pipeline.settle();
     for (const role of roles) expect(await role.stop(), role.log().slice(-2_000)).toBe(0);
+    if (roles.length === 1) await this.#expectOffsetsTold();
+  }
+
+  /** I2. Where several stop one after the other, a rebalance between them may refuse an offset. */
+  async #expectOffsetsTold(): Promise<void> {
+    const { prefix, log } = this.pipeline;
+    const { partitions } = await this.pipeline.dump();
+    const told = await log.admin().committedOffsets(`${prefix}aggregator`, `${prefix}readings`);
+    expect(told).toEqual(partitions.map(({ journal }) => journal.at(-1)?.to));
+  }
+
+  /** I4. */
+  async #stateViolations(dump: LogDump): Promise<string[]> {
+    const { prefix, log } = this.pipeline;
+    const records = await readTopic(log, `${prefix}aggregator-state`);
+    const of = { partitions: this.#partitions, readingsTopic: `${prefix}readings` };
+    return dump.partitions.flatMap((partition) => {
+      const ours = records.filter((record) => record.partition === partition.partition);
+      return stateDifferences(newestByKey(ours.map(({ key, value, hasValue }) => ({ key, raw: hasValue ? value : null }))), partition, of);
+    });
   }
 
   /** Ends the devices and then the process, without waiting for the last windows: for a log that no oracle can fold from its beginning. */
@@ -102,11 +125,12 @@ export class FedPipeline {
     expect(await role.stop(), role.log().slice(-2_000)).toBe(0);
   }
 
-  /** What came out is one fold of what the devices said, each of it counted once (I1, I3, I5, I6, I8). */
+  /** What came out, and the state, is one fold of what the devices said, each of it counted once (I1, I3, I4, I5, I6, I8). */
   async expectOneFold(): Promise<{ verdict: FoldVerdict; abortedTransactions: number }> {
     const dump = await this.pipeline.dump();
     const verdict = this.pipeline.verdict(dump);
     expect(verdict.violations).toEqual([]);
+    expect(await this.#stateViolations(dump)).toEqual([]);
     expect(verdict.outcomes.get('counted')).toBe(this.#feed.readings);
     // A broker that fails may make the devices say something twice.
     expect([...verdict.outcomes.keys()].filter((outcome) => outcome !== 'counted' && outcome !== 'duplicate')).toEqual([]);
