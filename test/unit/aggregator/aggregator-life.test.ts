@@ -2,30 +2,15 @@
 
 import { expect, test, vi } from 'vitest';
 import type { JournalEntry } from '../../../src/aggregator/progress.ts';
-import type { FoldSettings } from '../../../src/core/fold-settings.ts';
 import type { Reading } from '../../../src/core/reading.ts';
-import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, playScene, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { partitionOfKey } from '../../support/oracle/murmur2.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+import type { VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
-
-const SETTINGS: FoldSettings = {
-  windowSizeMs: 60_000,
-  graceMs: 10_000,
-  idleMs: 30_000,
-  batchSize: 0,
-  skewMs: 60_000,
-  pastLimitMs: null,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 100,
-  rules: [],
-  foldVersion: 1,
-};
-const START_MS = Date.UTC(2026, 0, 1);
 
 /** How often any partition was fenced, in the scene that is played. */
 function fencesOf({ log }: AggregatorWorld): number {
@@ -42,17 +27,7 @@ interface Scene {
 }
 
 function play(options: Partial<WorldOptions>, scene: (of: Scene) => Promise<void>): Promise<void> {
-  return inVirtualTime(async (clock) => {
-    const pace = { recordsMax: 1_000, intervalMs: 50 };
-    const world = new AggregatorWorld(clock, {
-      partitions: 1,
-      busyPartition: 0,
-      pace: { live: pace, behind: pace, behindRecords: 5_000 },
-      fetchBytes: 10_000,
-      longPollMs: 1_000,
-      latenciesMs: [2],
-      ...options,
-    });
+  return playScene(options, async (world, clock) => {
     const deviceId = Array.from({ length: 100 }, (_, index) => `d${index}`).find((id) => partitionOfKey(id, world.partitions) === 0)!;
     let seconds = 0;
     const reading = (): RecordStep => {
@@ -66,7 +41,6 @@ function play(options: Partial<WorldOptions>, scene: (of: Scene) => Promise<void
       append: (count) => world.append(Array.from({ length: count }, reading), 1),
       fences: () => init.mock.calls.filter(([id]) => id === 'aggregator-0').length,
     });
-    for (const process of world.processes) process.kill();
   });
 }
 
@@ -76,7 +50,7 @@ test('what is folded and not yet committed is committed by a stop, and told to t
       pace: { live: { recordsMax: 1_000, intervalMs: 600_000 }, behind: { recordsMax: 1_000, intervalMs: 600_000 }, behindRecords: 5_000 },
     },
     async ({ world, clock, append }) => {
-      const process = world.start(SETTINGS, 0);
+      const process = world.start(PLAIN_SETTINGS, 0);
       await clock.advance(1_000);
       append(5);
       await clock.advance(100);
@@ -91,7 +65,7 @@ test('what is folded and not yet committed is committed by a stop, and told to t
 test('a stop in the middle of a slice that was being committed commits the rest of the answer too', () => {
   const pace = { recordsMax: 3, intervalMs: 600_000 };
   return play({ pace: { live: pace, behind: pace, behindRecords: 5_000 }, latenciesMs: [20] }, async ({ world, clock, append }) => {
-    const process = world.start(SETTINGS, 0);
+    const process = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     append(5);
     // The first three are being committed.
@@ -104,7 +78,7 @@ test('a stop in the middle of a slice that was being committed commits the rest 
 
 test('a stop in the middle of an offset commit leaves nothing ticking', () =>
   play({}, async ({ world, clock, append }) => {
-    const process = world.start(SETTINGS, 0);
+    const process = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     append(1);
     world.isGroupSilent = true;
@@ -117,7 +91,7 @@ test('a stop in the middle of an offset commit leaves nothing ticking', () =>
 
 test('partitions that the group assigns during a stop are not begun', () =>
   play({ partitions: 2 }, async ({ world, clock, fences }) => {
-    const process = world.start(SETTINGS, 0);
+    const process = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     world.assign([[1]]);
     await clock.advance(1_000);
@@ -131,7 +105,7 @@ test('partitions that the group assigns during a stop are not begun', () =>
 
 test('a partition that was given up before its turn to restore came is not fenced', () =>
   play({ partitions: 4, latenciesMs: [20] }, async ({ world, clock }) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(50);
     world.assign([[]]);
     await clock.advance(10_000);
@@ -141,7 +115,7 @@ test('a partition that was given up before its turn to restore came is not fence
 
 test('after any error a partition is fenced again only when the group has confirmed us', () =>
   play({}, async ({ world, clock, append, fences }) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     const before = fences();
     world.scriptCommits(['aborted']);
@@ -157,7 +131,7 @@ test('after any error a partition is fenced again only when the group has confir
 
 test('a commit that fails every time is tried ever more seldom', () =>
   play({}, async ({ world, clock, append, fences }) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     world.scriptCommits(Array.from({ length: 30 }, () => 'aborted'));
     append(1);
@@ -169,7 +143,7 @@ test('a commit that fails every time is tried ever more seldom', () =>
 
 test('a stop does not wait for a group that does not answer, nor for a log that is away', () =>
   play({}, async ({ world, clock, append }) => {
-    const unconfirmed = world.start(SETTINGS, 0);
+    const unconfirmed = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     world.scriptCommits(['aborted']);
     world.isGroupSilent = true;
@@ -179,7 +153,7 @@ test('a stop does not wait for a group that does not answer, nor for a log that 
     world.isGroupSilent = false;
     world.expelDead();
     world.log.beginOutage();
-    const unfenced = world.start(SETTINGS, 0);
+    const unfenced = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(100);
     stops.push(unfenced.stop(10_000));
     await clock.advance(500);
@@ -189,7 +163,7 @@ test('a stop does not wait for a group that does not answer, nor for a log that 
 
 test('a partition that leaves and comes back is begun when its first life has ended', () =>
   play({ latenciesMs: [20] }, async ({ world, clock, append, fences }) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     append(1);
     await clock.advance(55);
@@ -209,7 +183,7 @@ const journalOf = (world: AggregatorWorld) => world.committed(TOPICS.journal, 0)
 test('each run tells its settings in the journal, so that a journal of the last days is enough to repeat the fold', () =>
   play({}, async ({ world, clock, append }) => {
     for (let run = 0; run < 3; run++) {
-      const process = world.start(SETTINGS, 0);
+      const process = world.start(PLAIN_SETTINGS, 0);
       await clock.advance(1_000);
       append(1);
       await clock.advance(1_000);
@@ -225,10 +199,10 @@ test('each run tells its settings in the journal, so that a journal of the last 
 
 test('a higher version of the same settings is kept, and a version in between does not overrule it', () =>
   play({}, async ({ world, clock }) => {
-    const others = { ...SETTINGS, windowSizeMs: 7_000 };
+    const others = { ...PLAIN_SETTINGS, windowSizeMs: 7_000 };
     for (const [settings, version] of [
-      [SETTINGS, 0],
-      [SETTINGS, 5],
+      [PLAIN_SETTINGS, 0],
+      [PLAIN_SETTINGS, 5],
       [others, 3],
     ] as const) {
       const process = world.start(settings, version);
@@ -256,7 +230,7 @@ test.each([
 ])('%s is refused, and a restart finds its state', (_name, changes) =>
   play({}, async ({ world, clock, append }) => {
     for (let run = 0; run < 2; run++) {
-      const process = world.start(SETTINGS, 0);
+      const process = world.start(PLAIN_SETTINGS, 0);
       await clock.advance(1_000);
       world.append([foreign(changes)], 1);
       append(1);
@@ -273,11 +247,11 @@ test.each([
 
 test('partitions are fenced together and restored one after the other', () =>
   play({ partitions: 3, latenciesMs: [20] }, async ({ world, clock }) => {
-    const first = world.start(SETTINGS, 0);
+    const first = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(5_000);
     first.kill();
     world.expelDead();
-    const second = world.start(SETTINGS, 0);
+    const second = world.start(PLAIN_SETTINGS, 0);
     /** At which step all three had been fenced, and at which each was running. */
     const seen = { fenced: -1, running: [] as number[] };
     const fencesBefore = fencesOf(world);
@@ -293,11 +267,11 @@ test('partitions are fenced together and restored one after the other', () =>
 
 test('a partition that is given up while it waits for its restore is left alone', () =>
   play({ partitions: 3, latenciesMs: [20] }, async ({ world, clock }) => {
-    const first = world.start(SETTINGS, 0);
+    const first = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(5_000);
     first.kill();
     world.expelDead();
-    const second = world.start(SETTINGS, 0);
+    const second = world.start(PLAIN_SETTINGS, 0);
     const fencesBefore = fencesOf(world);
     for (let step = 0; fencesOf(world) < fencesBefore + 3 && step < 1_000; step++) await clock.advance(10);
     world.assign([[0]]);

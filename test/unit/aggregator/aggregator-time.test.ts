@@ -3,27 +3,15 @@
 
 import { expect, test, vi } from 'vitest';
 import type { FoldSettings } from '../../../src/core/fold-settings.ts';
-import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, plainWorld, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
 import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
-const SETTINGS: FoldSettings = {
-  windowSizeMs: 60_000,
-  graceMs: 10_000,
-  idleMs: 30_000,
-  batchSize: 0,
-  skewMs: 60_000,
-  pastLimitMs: 600_000,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 100,
-  rules: [],
-  foldVersion: 1,
-};
-const START_MS = Date.UTC(2026, 0, 1);
+const SETTINGS: FoldSettings = { ...PLAIN_SETTINGS, pastLimitMs: 600_000 };
 const STEP_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const SETTLING_MS = 150_000;
@@ -38,14 +26,7 @@ const readingAt = (timeMs: number): RecordStep => ({
 
 function newWorld(clock: VirtualClock): AggregatorWorld {
   const pace = { recordsMax: 50, intervalMs: 50 };
-  return new AggregatorWorld(clock, {
-    partitions: 1,
-    busyPartition: 0,
-    pace: { live: pace, behind: pace, behindRecords: 5_000 },
-    fetchBytes: 2_000,
-    longPollMs: 1_000,
-    latenciesMs: [2],
-  });
+  return plainWorld(clock, { pace: { live: pace, behind: pace, behindRecords: 5_000 }, fetchBytes: 2_000 });
 }
 
 const rowsOf = (world: AggregatorWorld): unknown[] => world.committed(TOPICS.aggregates).map(({ value }) => JSON.parse(value!));

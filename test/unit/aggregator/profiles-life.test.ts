@@ -3,46 +3,18 @@
 import { expect, test, vi } from 'vitest';
 import { type JournalEntry, PROFILE_KEY_PREFIX } from '../../../src/aggregator/progress.ts';
 import type { DeviceProfile } from '../../../src/core/device-profile.ts';
-import type { FoldSettings } from '../../../src/core/fold-settings.ts';
 import { RecordsEncoder } from '../../../src/core/record-batch.ts';
-import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, playScene, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+import type { VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
-const SETTINGS: FoldSettings = {
-  windowSizeMs: 60_000,
-  graceMs: 10_000,
-  idleMs: 30_000,
-  batchSize: 0,
-  skewMs: 60_000,
-  pastLimitMs: null,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 100,
-  rules: [],
-  foldVersion: 1,
-};
-const START_MS = Date.UTC(2026, 0, 1);
 const profileOf = (site: string): DeviceProfile => ({ labels: { site }, thresholds: {}, disabledRules: [] });
 const manyProfiles = (count: number) => Array.from({ length: count }, (_, index) => [`p${index}`, profileOf(`s${index}`)] as const);
 
-function play(scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>): Promise<void> {
-  return inVirtualTime(async (clock) => {
-    const pace = { recordsMax: 1_000, intervalMs: 50 };
-    const world = new AggregatorWorld(clock, {
-      partitions: 1,
-      busyPartition: 0,
-      pace: { live: pace, behind: pace, behindRecords: 5_000 },
-      fetchBytes: 1_000_000,
-      longPollMs: 1_000,
-      latenciesMs: [2],
-    });
-    await scene(world, clock);
-    for (const process of world.processes) process.kill();
-  });
-}
+const play = (scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>) => playScene({ fetchBytes: 1_000_000 }, scene);
 
 const journalOf = (world: AggregatorWorld) => world.committed(TOPICS.journal).map(({ value }) => JSON.parse(value!) as JournalEntry);
 const changesOf = (world: AggregatorWorld) => journalOf(world).flatMap(({ profiles }) => (profiles === undefined ? [] : [profiles]));
@@ -69,7 +41,7 @@ test('what was said before the start is applied in pieces, before the first read
   play(async (world, clock) => {
     read(world, 0);
     world.appendProfiles(manyProfiles(1_200));
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(2_000);
     expect(changesOf(world).map((changes) => changes.length)).toEqual([500, 500, 200]);
     expect(journalOf(world).map(({ from, to }) => to - from)).toEqual([0, 0, 0, 0, 1]);
@@ -81,7 +53,7 @@ test('a commit that fails in the middle of the pieces loses none and repeats non
   play(async (world, clock) => {
     world.appendProfiles(manyProfiles(1_200));
     world.scriptCommits([null, null, 'aborted']);
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(60_000);
     const named = changesOf(world).flatMap((changes) => changes.map(([deviceId]) => deviceId));
     expect([named.length, new Set(named).size]).toEqual([1_200, 1_200]);
@@ -90,7 +62,7 @@ test('a commit that fails in the middle of the pieces loses none and repeats non
 
 test('while it runs a change comes within a long poll, and what changes nothing is not written', () =>
   play(async (world, clock) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     world.appendProfiles([['d0', profileOf('north')]]);
     await clock.advance(1_100);
@@ -117,7 +89,7 @@ test('what makes no sense is left out and holds nothing up', () =>
       ['d0', bad],
       ['d0', profileOf('south')],
     ]);
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(2_000);
     expect(changesOf(world)).toEqual([[['d0', profileOf('south')]]]);
   }));
@@ -129,7 +101,7 @@ test('a topic that was made anew is read whole, and what it does not name is tak
       ['d1', profileOf('south')],
       ['d2', profileOf('west')],
     ]);
-    const first = world.start(SETTINGS, 0);
+    const first = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(2_000);
     first.kill();
     world.log.createTopic({ name: TOPICS.devices, partitions: 1, replicationFactor: 1, configs: {} });
@@ -138,7 +110,7 @@ test('a topic that was made anew is read whole, and what it does not name is tak
       ['d2', profileOf('east')],
     ]);
     world.expelDead();
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(20_000);
     expect(changesOf(world).at(-1)).toEqual([
       ['d0', null],
@@ -151,11 +123,11 @@ test('a topic that was made anew is read whole, and what it does not name is tak
 test('each run tells the journal the profiles in force, a piece with each transaction', () =>
   play(async (world, clock) => {
     world.appendProfiles(manyProfiles(700));
-    const first = world.start(SETTINGS, 0);
+    const first = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(2_000);
     first.kill();
     world.expelDead();
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(20_000);
     const before = journalOf(world).length;
     for (let second = 0; second < 3; second++) {
@@ -175,12 +147,12 @@ test('each run tells the journal the profiles in force, a piece with each transa
 test('a transaction that changes profiles does not repeat others as well', () =>
   play(async (world, clock) => {
     world.appendProfiles(manyProfiles(700));
-    const first = world.start(SETTINGS, 0);
+    const first = world.start(PLAIN_SETTINGS, 0);
     await clock.advance(2_000);
     first.kill();
     world.expelDead();
     world.appendProfiles([['d0', profileOf('north')]]);
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(20_000);
     read(world, 0);
     await clock.advance(200);
@@ -191,7 +163,7 @@ test('a transaction that changes profiles does not repeat others as well', () =>
 
 test('a long list of changes that comes while it runs does not wait for a long poll between its pieces', () =>
   play(async (world, clock) => {
-    world.start(SETTINGS, 0);
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(1_000);
     world.longPollMs = 30_000;
     read(world, 0);

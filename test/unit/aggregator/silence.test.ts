@@ -2,30 +2,14 @@
 // that is later, whether others go on talking or nobody does.
 
 import { describe, expect, test, vi } from 'vitest';
-import type { FoldSettings } from '../../../src/core/fold-settings.ts';
-import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, playScene, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
 const SECOND_MS = 1_000;
-const SETTINGS: FoldSettings = {
-  windowSizeMs: 60 * SECOND_MS,
-  graceMs: 10 * SECOND_MS,
-  idleMs: 30 * SECOND_MS,
-  batchSize: 0,
-  skewMs: 60 * SECOND_MS,
-  pastLimitMs: null,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 100,
-  rules: [],
-  foldVersion: 1,
-};
-/** The start of a window. */
-const START_MS = Date.UTC(2026, 0, 1);
 /** A long poll, the interval of ticks, and a commit. */
 const TOLERANCE_MS = 1_500;
 
@@ -42,17 +26,10 @@ const isClosed = (world: AggregatorWorld): boolean =>
 
 /** How long after the start of its window the window of a device that spoke once was in the log. */
 async function closedAfterMs(spokeAtMs: number, others: 'talk' | 'are silent too'): Promise<number> {
-  return await inVirtualTime(async (clock) => {
-    const pace = { recordsMax: 50, intervalMs: 50 };
-    const world = new AggregatorWorld(clock, {
-      partitions: 1,
-      busyPartition: 0,
-      pace: { live: pace, behind: pace, behindRecords: 5_000 },
-      fetchBytes: 2_000,
-      longPollMs: 100,
-      latenciesMs: [2],
-    });
-    world.start(SETTINGS, 0);
+  const pace = { recordsMax: 50, intervalMs: 50 };
+  const options = { pace: { live: pace, behind: pace, behindRecords: 5_000 }, fetchBytes: 2_000, longPollMs: 100 };
+  return await playScene(options, async (world, clock) => {
+    world.start(PLAIN_SETTINGS, 0);
     await clock.advance(SECOND_MS);
     // Our clock and that of the log go alike.
     const startedAtMs = clock.nowMs;
@@ -63,7 +40,6 @@ async function closedAfterMs(spokeAtMs: number, others: 'talk' | 'are silent too
       for (let step = 0; step < 10 && !isClosed(world); step++) await clock.advance(100);
       if (passedMs() % SECOND_MS !== 0) break;
     }
-    for (const process of world.processes) process.kill();
     return passedMs();
   });
 }

@@ -5,37 +5,20 @@ import type { JournalEntry } from '../../../src/aggregator/progress.ts';
 import { highTemperatureRule } from '../../../src/core/alert-rule.ts';
 import type { FoldSettings } from '../../../src/core/fold-settings.ts';
 import { RecordsEncoder } from '../../../src/core/record-batch.ts';
-import { AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, playScene, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS, type WorldOptions } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+import type { VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
-const SETTINGS: FoldSettings = {
-  windowSizeMs: 60_000,
-  graceMs: 10_000,
-  idleMs: 30_000,
-  batchSize: 0,
-  skewMs: 60_000,
-  pastLimitMs: null,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 0,
-  rules: [highTemperatureRule(100, 5)],
-  foldVersion: 1,
-};
-const START_MS = Date.UTC(2026, 0, 1);
+const SETTINGS: FoldSettings = { ...PLAIN_SETTINGS, duplicateOffsets: 0, rules: [highTemperatureRule(100, 5)] };
 const MEGABYTE = 1024 * 1024;
 const PACE = { live: { recordsMax: 5_000, intervalMs: 50 }, behind: { recordsMax: 100_000, intervalMs: 1_000 }, behindRecords: 10 };
 
 function play(options: Partial<WorldOptions>, scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>): Promise<void> {
-  return inVirtualTime(async (clock) => {
-    const common = { partitions: 1, busyPartition: 0, pace: PACE, fetchBytes: 10_000, longPollMs: 1_000, latenciesMs: [2] };
-    const world = new AggregatorWorld(clock, { ...common, ...options });
-    await scene(world, clock);
-    for (const process of world.processes) process.kill();
-  });
+  return playScene({ pace: PACE, ...options }, scene);
 }
 
 const record = (second: number, temperature: number): RecordStep => {

@@ -2,12 +2,12 @@
 
 import { expect, test, vi } from 'vitest';
 import type { AlertRule } from '../../../src/core/alert-rule.ts';
-import type { FoldSettings } from '../../../src/core/fold-settings.ts';
-import { AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
+import { PLAIN_SETTINGS, playScene, START_MS } from '../../support/aggregator-scene.ts';
+import { type AggregatorWorld, TOPICS } from '../../support/aggregator-world.ts';
 import type { RecordStep } from '../../support/oracle/fold-steps.ts';
 import { partitionOfKey } from '../../support/oracle/murmur2.ts';
 import { plainReading } from '../../support/oracle/plain-reading.ts';
-import { inVirtualTime, type VirtualClock } from '../../support/virtual-clock.ts';
+import type { VirtualClock } from '../../support/virtual-clock.ts';
 
 vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('../../support/virtual-clock.ts')).promisedTimeout }));
 
@@ -26,37 +26,14 @@ const RULE: AlertRule = {
   levels: [],
   staleAfterMs: null,
 };
-const SETTINGS: Omit<FoldSettings, 'rules'> = {
-  windowSizeMs: 60_000,
-  graceMs: 10_000,
-  idleMs: 30_000,
-  batchSize: 0,
-  skewMs: 60_000,
-  pastLimitMs: 3_600_000,
-  openPartsPerDeviceMax: 10,
-  devicesPerPartitionMax: 10,
-  duplicateOffsets: 100,
-  foldVersion: 1,
-};
-const START_MS = Date.UTC(2026, 0, 1);
 const traceOf = (number: number) => `00-${String(number).padStart(32, '4')}-00f067aa0ba902b7-01`;
 
 /** Plays a scene with one aggregator on one partition. */
 function play(rules: readonly AlertRule[], scene: (world: AggregatorWorld, clock: VirtualClock) => Promise<void>): Promise<void> {
-  return inVirtualTime(async (clock) => {
-    const pace = { recordsMax: 1_000, intervalMs: 50 };
-    const world = new AggregatorWorld(clock, {
-      partitions: 1,
-      busyPartition: 0,
-      pace: { live: pace, behind: pace, behindRecords: 5_000 },
-      fetchBytes: 10_000,
-      longPollMs: 1_000,
-      latenciesMs: [2],
-    });
-    world.start({ ...SETTINGS, rules }, 0);
+  return playScene({}, async (world, clock) => {
+    world.start({ ...PLAIN_SETTINGS, pastLimitMs: 3_600_000, rules }, 0);
     await clock.advance(1_000);
     await scene(world, clock);
-    for (const process of world.processes) process.kill();
   });
 }
 
