@@ -122,6 +122,16 @@ describe('batches', () => {
       expect((JSON.parse(record.value.toString()) as Reading).deviceId).toBe(record.key);
     }
   });
+
+  it('do not linger when the source says that nothing more comes for now', async () => {
+    const { source, lane } = await rig({ batch: { records: 1_000, bytes: 1_000_000, lingerMs: 60_000 } });
+    source.rest();
+    source.deliver(message(1));
+    source.deliver(message(2));
+    source.rest();
+    await waitUntil(() => source.acknowledged === 2, 'the acknowledgements');
+    expect(sequences(lane)).toEqual([1, 2]);
+  });
 });
 
 describe('limits on devices', () => {
@@ -189,6 +199,17 @@ describe('dead letters', () => {
       'payload-bytes': '10000',
       'payload-sha256': createHash('sha256').update(payload).digest('hex'),
     });
+  });
+
+  it.each([
+    ['decoded', {}],
+    ['transcoded', { transcoder: { transcode: () => Buffer.from('{}'), ignoredFields: 0 } }],
+  ])('are made of what is one byte longer than allowed, and not of what is as long (%s)', async (_way, options) => {
+    const { source, lane } = await rig(options);
+    source.deliver(message(1).padEnd(TOO_LONG));
+    source.deliver(message(2).padEnd(TOO_LONG + 1));
+    await waitUntil(() => source.acknowledged === 2, 'both acknowledgements');
+    expect(lane.records.map(({ topic }) => topic).sort()).toEqual(['mqtt.dlq', 'readings']);
   });
 
   it('do not stop the stream: what comes behind them goes on', async () => {

@@ -26,6 +26,13 @@ describe('the rate of a device', () => {
     expect(passing(rateLimits(0.1, 1), { count: 10, everyMs: 10_000 })).toBe(10);
   });
 
+  it('saves nothing beyond the burst for a device that was silent', () => {
+    const limits = rateLimits(1, 10);
+    expect(limits.judge(topicOf('d1'), T0)).toBe('pass');
+    // Shorter than what it takes to fill an empty bucket, after which it is forgotten.
+    expect(passing(limits, { count: 100, everyMs: 0, fromMs: T0 + 9_500 })).toBe(10);
+  });
+
   it('is one device’s alone', () => {
     const limits = rateLimits(1, 1);
     expect(limits.judge(topicOf('noisy'), T0)).toBe('pass');
