@@ -46,6 +46,7 @@ describe('a restart with another window and one rule less', () => {
     const first = running.start('aggregate');
     const hasRaised = async () => (await readMetrics(first)).sum('alert_transitions_total', { rule: 'gone', transition: 'RAISED' }) >= 3;
     await first.logged('"started"');
+    await waitUntil(() => first.log().split('"partition restored"').length === PARTITIONS + 1, 'every partition', 20_000);
     await waitUntil(hasRaised, 'alerts of the rule that will go', 20_000);
     expect(await first.stop()).toBe(0);
 
