@@ -104,6 +104,11 @@ export class Batcher {
     else if (this.#records === 1) this.#lingerTimer = setTimeout(() => this.#markDue(), this.#limits.lingerMs);
   }
 
+  /** Nothing more is coming for now: what is there need not linger. */
+  flush(): void {
+    if (this.#records > 0) this.#markDue();
+  }
+
   /** The next batch as soon as one is complete; null after `close`, when everything was handed out. One caller at a time. */
   async next(): Promise<Batch | null> {
     for (;;) {

@@ -52,7 +52,10 @@ export class Bridge {
       this.#options.source.hold();
       if (!this.#stopping.signal.aborted) onFailed(error);
     });
-    await this.#options.source.start((delivery) => this.#receive(delivery));
+    await this.#options.source.start(
+      (delivery) => this.#receive(delivery),
+      () => this.#batcher.flush(),
+    );
   }
 
   /** Takes nothing more, produces and acknowledges what was taken, disconnects. True when nothing was left behind at the deadline. */

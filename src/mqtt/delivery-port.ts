@@ -31,9 +31,10 @@ export interface Delivery {
 export interface DeliverySource {
   /**
    * Connects and subscribes; resolves when the broker has granted the subscriptions. `onDelivery` is called synchronously per message,
-   * in the order of arrival. Rejects with IngotError `MQTT_UNREACHABLE`, `MQTT_REFUSED` or `MQTT_SUBSCRIPTION_REFUSED`.
+   * in the order of arrival; `onRest` when nothing more will be delivered for some milliseconds. Rejects with IngotError
+   * `MQTT_UNREACHABLE`, `MQTT_REFUSED` or `MQTT_SUBSCRIPTION_REFUSED`.
    */
-  start(onDelivery: (delivery: Delivery) => void): Promise<void>;
+  start(onDelivery: (delivery: Delivery) => void, onRest?: () => void): Promise<void>;
   /** Takes no further delivery. What was taken can still be acknowledged. */
   hold(): void;
   /** Sends the PUBACKs that are ready and DISCONNECT, and reads until the broker closes. Never rejects, never hangs. */

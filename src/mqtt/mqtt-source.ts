@@ -9,6 +9,7 @@ import { IngotError } from '../errors.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
 import type { Delivery, DeliverySource } from './delivery-port.ts';
 import { InFlight } from './in-flight.ts';
+import { connectPacedSocket } from './paced-socket.ts';
 import { PublishTap } from './publish-tap.ts';
 import type { SubscriptionMemory } from './subscription-file.ts';
 
@@ -35,6 +36,8 @@ export interface MqttSourceOptions {
   readonly maxInFlightBytes: number;
   /** Of a longer payload only the beginning is kept; without this every payload is kept whole. */
   readonly maxPayloadBytes?: number;
+  /** Between two reads of what is no backlog, so that one read takes many messages; by default 0, none. Only over plain TCP. */
+  readonly readRestMs?: number;
   readonly connectDeadlineMs: number;
   readonly subscriptions: SubscriptionMemory;
   readonly events: BridgeEvents;
@@ -46,6 +49,7 @@ export interface MqttSourceOptions {
 const SESSION_EXPIRY_SECONDS = 7 * 24 * 3600;
 const HELD_MS_MAX = 5 * 60_000;
 const RECONNECT_MS = 1_000;
+const DEFAULT_PORT = 1_883;
 const MQTT_3_1_1 = 4;
 const MQTT_5 = 5;
 type ProtocolVersion = typeof MQTT_3_1_1 | typeof MQTT_5;
@@ -73,6 +77,7 @@ export class MqttSource implements DeliverySource {
   readonly #options: MqttSourceOptions;
   readonly #inFlight: InFlight;
   #onDelivery: (delivery: Delivery) => void = () => {};
+  #onRest: () => void = () => {};
   /** What the session shall be subscribed to. */
   #topics: readonly string[];
   #client: MqttClient | null = null;
@@ -83,6 +88,7 @@ export class MqttSource implements DeliverySource {
   #heldTimer: NodeJS.Timeout | undefined;
   #keepAliveTimer: NodeJS.Timeout | undefined;
   #hasReceivedSinceTick = false;
+  #hasDeliveredSinceRest = false;
   #isConnected = false;
   #isHolding = false;
   #isDiscarding = false;
@@ -94,8 +100,9 @@ export class MqttSource implements DeliverySource {
     this.#inFlight = new InFlight({ maxMessages: options.maxInFlightMessages, maxBytes: options.maxInFlightBytes }, () => this.#resume());
   }
 
-  async start(onDelivery: (delivery: Delivery) => void): Promise<void> {
+  async start(onDelivery: (delivery: Delivery) => void, onRest: () => void = () => {}): Promise<void> {
     this.#onDelivery = onDelivery;
+    this.#onRest = onRest;
     try {
       await this.#connect(MQTT_5);
     } catch (error) {
@@ -139,6 +146,8 @@ export class MqttSource implements DeliverySource {
     this.#isDiscarding = true;
     const ended = client.connected ? client.endAsync(false) : client.endAsync(true);
     this.#letHeldPass();
+    // Nor does it rest any longer.
+    this.#connection?.stream.resume();
     const { promise: deadline, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, deadlineMs);
     await Promise.race([ended, deadline]);
@@ -194,9 +203,31 @@ export class MqttSource implements DeliverySource {
     client.options.manualConnect = false;
     const building = client as unknown as StreamBuilding;
     const buildStream = building.streamBuilder;
-    building.streamBuilder = (of) => this.#openConnection(buildStream(of), protocolVersion);
+    building.streamBuilder = (of) => this.#openConnection(this.#connectPaced(of) ?? buildStream(of), protocolVersion);
     client.connect();
     return client;
+  }
+
+  /** Null when the connection is not plain TCP to the broker itself: then the client makes it, and every read comes at once. */
+  #connectPaced({ options }: MqttClient): Socket | null {
+    const { readRestMs = 0 } = this.#options;
+    const { protocol, socksProxy, unixSocket, host, port } = options;
+    const isPlain = (protocol === 'mqtt' || protocol === 'tcp') && unixSocket !== true && socksProxy === undefined;
+    if (readRestMs < 1 || !isPlain || host === undefined) return null;
+    return connectPacedSocket({
+      host,
+      port: port ?? DEFAULT_PORT,
+      restMs: readRestMs,
+      mayRest: () => this.#mayRest(),
+    });
+  }
+
+  /** What was delivered need not wait for more. Without any there is no reason to rest: the answers to CONNECT and SUBSCRIBE are awaited. */
+  #mayRest(): boolean {
+    if (!this.#hasDeliveredSinceRest) return false;
+    this.#hasDeliveredSinceRest = false;
+    this.#onRest();
+    return !this.#isDiscarding;
   }
 
   #clientOptions(protocolVersion: ProtocolVersion): IClientOptions {
@@ -304,6 +335,7 @@ export class MqttSource implements DeliverySource {
     }
     const topic = this.#topicStrings.of(bytes, publish.topicStart, publish.topicEnd);
     const { readAtMs, cutPayload } = connection.tap;
+    this.#hasDeliveredSinceRest = true;
     this.#onDelivery(this.#inFlight.take({ bytes, publish, topic, receivedAt: readAtMs, cutPayload }));
     return true;
   }

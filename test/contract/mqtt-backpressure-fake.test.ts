@@ -46,6 +46,7 @@ describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
       receiveMaximum: 10,
       maxInFlightMessages: LIMIT,
       maxInFlightBytes: 32 * 1024 ** 2,
+      readRestMs: 10,
       connectDeadlineMs: 5_000,
       subscriptions: noSubscriptionMemory,
       events: new BridgeEvents(),

@@ -75,6 +75,7 @@ async function taking(brokerUrl: string, options: Partial<MqttSourceOptions>): P
     receiveMaximum: 65_535,
     maxInFlightMessages: 2_000,
     maxInFlightBytes: 32 * 1024 ** 2,
+    readRestMs: 10,
     connectDeadlineMs: 10_000,
     subscriptions: noSubscriptionMemory,
     events: new BridgeEvents(),

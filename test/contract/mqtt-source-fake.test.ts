@@ -32,6 +32,7 @@ function source(url: string, options: Partial<MqttSourceOptions> = {}): MqttSour
     receiveMaximum: 1000,
     maxInFlightMessages: 2000,
     maxInFlightBytes: 32 * 1024 ** 2,
+    readRestMs: 10,
     connectDeadlineMs: 5_000,
     subscriptions: noSubscriptionMemory,
     events: new BridgeEvents(),

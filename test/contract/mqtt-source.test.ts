@@ -41,6 +41,7 @@ function sourceAt(url: string, clientId: string, topic: string): MqttSource {
     receiveMaximum: 1000,
     maxInFlightMessages: 2000,
     maxInFlightBytes: 32 * 1024 ** 2,
+    readRestMs: 10,
     connectDeadlineMs: 10_000,
     subscriptions: noSubscriptionMemory,
     events: new BridgeEvents(),

@@ -10,9 +10,16 @@ export class FakeDeliverySource implements DeliverySource {
   isHeld = false;
   isClosed = false;
   #onDelivery: (delivery: Delivery) => void = () => {};
+  #onRest: () => void = () => {};
 
-  async start(onDelivery: (delivery: Delivery) => void): Promise<void> {
+  async start(onDelivery: (delivery: Delivery) => void, onRest: () => void = () => {}): Promise<void> {
     this.#onDelivery = onDelivery;
+    this.#onRest = onRest;
+  }
+
+  /** Says that nothing more comes for now. */
+  rest(): void {
+    this.#onRest();
   }
 
   hold(): void {

@@ -123,6 +123,7 @@ function mqttSource({ mqtt, bridge, instance }: Config, { clientId, events }: { 
     maxInFlightMessages: bridge.inflightMessagesMax,
     maxInFlightBytes: bridge.inflightBytesMax,
     maxPayloadBytes: bridge.maxPayloadBytes,
+    readRestMs: bridge.lingerMs,
     connectDeadlineMs: MQTT_START_DEADLINE_MS,
     subscriptions: subscriptionFile(join(instance.dataFolder, `mqtt-subscriptions-${clientId}.json`)),
     events,
