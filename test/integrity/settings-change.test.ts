@@ -33,6 +33,9 @@ function round(by: ForeignProducer, now: number, number: number): ForeignRecord[
   });
 }
 
+/** Whether every partition has been restored, and has committed what that came to. */
+const hasBegun = (role: { log(): string }): boolean => role.log().split('"partition restored"').length === PARTITIONS + 1;
+
 describe('a restart with another window and one rule less', () => {
   test('is journaled in every partition, ends what cannot go on, and the oracle agrees', { timeout: 90_000 }, async () => {
     pipeline = await TestPipeline.create({ partitions: PARTITIONS, rules: RULES });
@@ -46,12 +49,13 @@ describe('a restart with another window and one rule less', () => {
     const first = running.start('aggregate');
     const hasRaised = async () => (await readMetrics(first)).sum('alert_transitions_total', { rule: 'gone', transition: 'RAISED' }) >= 3;
     await first.logged('"started"');
-    await waitUntil(() => first.log().split('"partition restored"').length === PARTITIONS + 1, 'every partition', 20_000);
+    await waitUntil(() => hasBegun(first), 'every partition', 20_000);
     await waitUntil(hasRaised, 'alerts of the rule that will go', 20_000);
     expect(await first.stop()).toBe(0);
 
     const second = running.start('aggregate', { WINDOW_SIZE: '3s', RULES_FILE: fewer, SETTINGS_VERSION: '1' });
     await waitUntil(() => second.log().split('settings changed').length === PARTITIONS + 1, 'the change in every partition', 20_000);
+    await waitUntil(() => hasBegun(second), 'every partition with the change', 20_000);
     await waitUntil(async () => (await readMetrics(second)).sum('windows_emitted_total', { closed_by: 'TIME' }) > 0, 'new windows', 20_000);
     expect(await second.stop()).toBe(0);
 
