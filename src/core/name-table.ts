@@ -5,26 +5,44 @@ const INITIAL_SLOTS = 1_024;
 /** Bound: so many strings, whatever is read. */
 const SLOTS_MAX = 1 << 18;
 
-/** ASCII names by their bytes. A name that finds its slot taken replaces what is there, so the table forgets and never grows without end. */
+/**
+ * ASCII names by their bytes. Each may stand in one of two slots, side by side; a name that finds both taken replaces one, so the table forgets
+ * and never grows without end.
+ */
 export class NameTable {
   #slots: (string | undefined)[] = new Array(INITIAL_SLOTS);
   /** Names that drove another one out, since the table last grew. */
   #replaced = 0;
+  /** Which of two is replaced next: in turns, so that three names which come in turns do not all drive each other out. */
+  #turn = 0;
 
   /** The string of bytes[start, end); null when they are not ASCII. */
   nameOf(bytes: Buffer, start: number, end: number): string | null {
     const slot = hashOf(bytes, start, end) & (this.#slots.length - 1);
     const there = this.#slots[slot];
-    return there !== undefined && isName(there, bytes, start, end) ? there : this.#enter(slot, bytes, start, end);
+    if (there !== undefined && isName(there, bytes, start, end)) return there;
+    const beside = this.#slots[slot ^ 1];
+    return beside !== undefined && isName(beside, bytes, start, end) ? beside : this.#enter(slot, bytes, start, end);
   }
 
   #enter(slot: number, bytes: Buffer, start: number, end: number): string | null {
     for (let at = start; at < end; at += 1) if (bytes[at]! >= 0x80) return null;
     const name = bytes.toString('latin1', start, end);
-    if (this.#slots[slot] !== undefined) this.#replaced += 1;
-    this.#slots[slot] = name;
+    this.#put(slot, name);
     if (this.#replaced * 8 > this.#slots.length && this.#slots.length < SLOTS_MAX) this.#grow();
     return name;
+  }
+
+  #put(slot: number, name: string): void {
+    if (this.#slots[slot] === undefined) {
+      this.#slots[slot] = name;
+    } else if (this.#slots[slot ^ 1] === undefined) {
+      this.#slots[slot ^ 1] = name;
+    } else {
+      this.#turn ^= 1;
+      this.#slots[slot ^ this.#turn] = name;
+      this.#replaced += 1;
+    }
   }
 
   #grow(): void {
@@ -32,7 +50,7 @@ export class NameTable {
     this.#slots = new Array(smaller.length * 4);
     this.#replaced = 0;
     for (const name of smaller) {
-      if (name !== undefined) this.#slots[hashOfText(name) & (this.#slots.length - 1)] = name;
+      if (name !== undefined) this.#put(hashOfText(name) & (this.#slots.length - 1), name);
     }
   }
 }

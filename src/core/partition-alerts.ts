@@ -24,16 +24,16 @@ export class PartitionAlerts {
   }
 
   /** Shows an accepted reading to every rule of the device. */
-  judge(device: DeviceState, reading: Reading, at: { offset: number; clockMs: number }): void {
+  judge(device: DeviceState, reading: Reading, offset: number, clockMs: number): void {
     for (const rule of device.rules) {
-      if (rule.staleAfterMs !== null) this.endSilence(device, rule, { offset: at.offset, timeMs: reading.eventTime });
+      if (rule.staleAfterMs !== null) this.endSilence(device, rule, { offset, timeMs: reading.eventTime });
       const value = metricValueOf(reading, rule.metric);
       if (value === null) continue;
       const { sample } = this;
-      sample.offset = at.offset;
+      sample.offset = offset;
       sample.timeMs = reading.eventTime;
       sample.value = value;
-      sample.heardMs = at.clockMs;
+      sample.heardMs = clockMs;
       sample.deviceMaxMs = device.maxT;
       this.judgeBy(device, rule, sample);
     }

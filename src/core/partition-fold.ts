@@ -298,7 +298,7 @@ export class PartitionFold {
   private fold(device: DeviceState, offset: number, reading: Reading): 'counted' | 'not_aggregatable' {
     if (reading.eventTime > device.maxT) device.maxT = reading.eventTime;
     if (reading.aggregatable && hasMetric(reading)) this.aggregate(device, offset, reading);
-    this.alerts.judge(device, reading, { offset, clockMs: this.clock });
+    this.alerts.judge(device, reading, offset, this.clock);
     return reading.aggregatable ? 'counted' : 'not_aggregatable';
   }
 

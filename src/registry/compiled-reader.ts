@@ -153,11 +153,11 @@ const TWO_TO_27 = 2 ** 27;
 function readLong(): number {
   at = longAt(bytes, at);
   if (at > end) throw new Error(TRUNCATED);
-  return long;
+  return long[0]!;
 }
 
-/** The integer that `longAt` read. */
-let long = 0;
+/** The integer that `longAt` read: in an array, because a variable would hold a new object for each that is a time or a hash. */
+const long = new Float64Array(1);
 
 /**
  * Reads a zigzag varint into `long`; gives where the bytes go on. Looks at no end: beyond that of the value there are other bytes or none, and
@@ -185,7 +185,7 @@ function longAt(from: Buffer, position: number): number {
 }
 
 function longIs(value: number, next: number): number {
-  long = value;
+  long[0] = value;
   return next;
 }
 
@@ -272,7 +272,7 @@ const PRIMITIVE_READERS = {
   },
   tell: (): number => at,
   longAt,
-  longValue: (): number => long,
+  longValue: (): number => long[0]!,
   /** A string of so many bytes. */
   name: (start: number, size: number): string => {
     const name = names.nameOf(bytes, start, start + size);
