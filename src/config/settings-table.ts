@@ -180,7 +180,7 @@ export const SETTINGS = {
     lingerMs: durationSetting('BRIDGE_LINGER', {
       default: '10ms',
       max: '10s',
-      help: 'A batch is sent to Kafka when its first record has waited this long.',
+      help: 'A batch is sent to Kafka when its first record has waited this long. Without a backlog a plain TCP connection to the MQTT broker is also read only this often, and what was read is sent at once.',
     }),
     inflightMessagesMax: integerSetting('BRIDGE_INFLIGHT_MESSAGES_MAX', {
       default: '2000',

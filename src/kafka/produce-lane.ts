@@ -27,6 +27,13 @@ const CLUSTER_RETRY: RetrySettings = { initialRetryTime: 50, maxRetryTime: 500, 
 const CALL_DEADLINE_MS = 120_000;
 const BACK_OFF = { firstMs: 50, maxMs: 2_000 };
 
+interface OpenProducer {
+  readonly handle: ClusterHandle;
+  readonly producer: Producer;
+  /** Of which the library keeps the metadata up to date. */
+  readonly topics: Set<string>;
+}
+
 /**
  * One producer with one send in flight. After any rejected send the producer is thrown away and the records go to a new one: the
  * library reuses sequence numbers after an error, and the broker would take new records for those it already has.
@@ -35,7 +42,7 @@ export class KafkaProduceLane implements ProduceLane {
   readonly #address: KafkaAddress;
   readonly #options: ProduceLaneOptions;
   readonly #closing = new AbortController();
-  #open: { readonly handle: ClusterHandle; readonly producer: Producer } | null = null;
+  #open: OpenProducer | null = null;
   #sending: Promise<void> | null = null;
 
   constructor(address: KafkaAddress, options: ProduceLaneOptions) {
@@ -97,9 +104,12 @@ export class KafkaProduceLane implements ProduceLane {
 
   /** Sends what is left, one leader after the other, and removes from `pending` what was acknowledged. */
   async #sendPending(pending: Set<EncodedRecords>, oneByOne: boolean): Promise<void> {
-    const { handle, producer } = await this.#producer();
-    const topics = [...new Set([...pending].map((batch) => batch.topic))];
-    await this.#beforeDeadline(handle.cluster.addMultipleTargetTopics(topics));
+    const { handle, producer, topics } = this.#open ?? (await this.#openProducer());
+    const newTopics = [...pending].map(({ topic }) => topic).filter((topic) => !topics.has(topic));
+    if (newTopics.length > 0) {
+      await this.#beforeDeadline(handle.cluster.addMultipleTargetTopics(newTopics));
+      for (const topic of newTopics) topics.add(topic);
+    }
     const planned = planCalls([...pending], (batch) => leaderOf(handle.cluster, batch));
     const calls = oneByOne ? planned.flat().map((batch) => [batch]) : planned;
     for (const call of calls) {
@@ -122,14 +132,14 @@ export class KafkaProduceLane implements ProduceLane {
     }
   }
 
-  async #producer(): Promise<{ readonly handle: ClusterHandle; readonly producer: Producer }> {
-    if (this.#open !== null) return this.#open;
+  async #openProducer(): Promise<OpenProducer> {
     const handle = openCluster(this.#address, CLUSTER_RETRY);
     // Idempotence needs acks=all; with less the user has chosen speed over certainty.
     const producer = createProducerOn(handle, { idempotent: this.#options.acks === 'all', retry: RETRY });
-    this.#open = { handle, producer };
+    const open = { handle, producer, topics: new Set<string>() };
+    this.#open = open;
     await this.#beforeDeadline(producer.connect());
-    return this.#open;
+    return open;
   }
 
   #beforeDeadline<T>(work: Promise<T>): Promise<T> {
