@@ -20,6 +20,8 @@ async function interrupted(how: 'stopped' | 'killed'): Promise<FedPipeline> {
   const feeding = await FedPipeline.start({ partitions: PARTITIONS });
   fed = feeding;
   const role = feeding.aggregator();
+  // Each partition has something to lose.
+  await feeding.owned([role]);
   await feeding.progress([role], 600);
   if (how === 'stopped') expect(await role.stop()).toBe(0);
   else await role.kill();
