@@ -132,12 +132,31 @@ function copyInto(into: Buffer, position: number, bytes: Uint8Array): number {
 }
 
 function encodeHeaders(headers: readonly RecordHeader[]): Uint8Array {
-  const parts = headers.flatMap(([name, value]) => [utf8.encode(name), typeof value === 'string' ? utf8.encode(value) : value]);
-  const size = parts.reduce((sum, part) => sum + sizeWithLength(part), varintSize(headers.length));
-  const encoded = Buffer.allocUnsafe(size);
+  const sizeMax = headers.reduce((sum, [name, value]) => sum + partSizeMax(name) + partSizeMax(value), VARINT_BYTES_MAX);
+  const encoded = Buffer.allocUnsafe(sizeMax);
   let position = writeVarint(encoded, 0, headers.length);
-  for (const part of parts) position = writeWithLength(encoded, position, part);
-  return encoded;
+  for (const [name, value] of headers) position = writePart(encoded, writePart(encoded, position, name), value);
+  return encoded.subarray(0, position);
+}
+
+const VARINT_BYTES_MAX = 5;
+/** Of a UTF-16 code unit in UTF-8. */
+const UTF8_BYTES_MAX = 3;
+
+function partSizeMax(part: string | Uint8Array): number {
+  return VARINT_BYTES_MAX + (typeof part === 'string' ? UTF8_BYTES_MAX : 1) * part.length;
+}
+
+/** Texts of headers are short and nearly always ASCII, which a loop writes in a tenth of the time that an encoder takes. */
+function writePart(into: Buffer, start: number, part: string | Uint8Array): number {
+  if (typeof part !== 'string') return writeWithLength(into, start, part);
+  const position = writeVarint(into, start, part.length);
+  for (let i = 0; i < part.length; i++) {
+    const unit = part.charCodeAt(i);
+    if (unit > 0x7f) return writeWithLength(into, start, utf8.encode(part));
+    into[position + i] = unit;
+  }
+  return position + part.length;
 }
 
 export interface RecordBatchFields {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, rmSync, statfsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { takeFileLock } from '../ops/file-lock.ts';
+import { requireUsableFolder } from '../ops/usable-folder.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const DATA_CHECK = 'data folder';
@@ -19,8 +19,8 @@ export interface MachineCheck {
   readonly java: string | null | undefined;
 }
 
-export async function checkMachine(check: MachineCheck): Promise<readonly Finding[]> {
-  return [...judgeVersions(check), await checkDataFolder(check)];
+export function checkMachine(check: MachineCheck): readonly Finding[] {
+  return [...judgeVersions(check), checkDataFolder(check)];
 }
 
 export function judgeVersions({ nodeVersion, productVersion, java }: Omit<MachineCheck, 'dataFolder' | 'dataFolderText'>): Finding[] {
@@ -35,14 +35,14 @@ export function judgeVersions({ nodeVersion, productVersion, java }: Omit<Machin
 }
 
 /** Whether it can be written, locks, and has room. A folder that is not there yet is judged by where it would be made. */
-async function checkDataFolder({ dataFolder, dataFolderText }: MachineCheck): Promise<Finding> {
+function checkDataFolder({ dataFolder, dataFolderText }: MachineCheck): Finding {
   const lockPath = join(dataFolder, `doctor-${randomUUID()}.lock`);
   const isNew = !existsSync(dataFolder);
   if (isNew && !existsSync(dirname(dataFolder))) {
     return fail(DATA_CHECK, `${dataFolderText}: the folder above it does not exist`, 'Make it, or set DATA_FOLDER');
   }
   try {
-    await mkdir(dataFolder, { recursive: true });
+    requireUsableFolder(dataFolder);
     takeFileLock(lockPath)?.release();
     const { bavail, bsize } = statfsSync(dataFolder);
     const freeBytes = bavail * bsize;

@@ -161,6 +161,9 @@ describe('something is wrong', () => {
     const { code, of } = await examine({ DATA_FOLDER: join(folder, 'not', 'there'), KAFKA_BROKER: 'x' });
     expect(code).toBe(4);
     expect(of('data folder')[0]!.state).toBe('fail');
+    // There Node's recursive mkdir never comes back.
+    const nowhere = await examine({ DATA_FOLDER: '/proc/ingot' });
+    expect(nowhere.of('data folder')).toMatchObject([{ state: 'fail', what: expect.stringContaining('cannot be written') }]);
     expect(of('configuration')).toMatchObject([{ state: 'warn', what: expect.stringContaining('KAFKA_BROKER') }]);
   });
 

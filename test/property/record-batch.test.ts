@@ -373,3 +373,23 @@ function withAttributes(batch: Buffer, attributes: number): Buffer {
   changed.writeUInt32BE(crc32c(changed, 21), 17);
   return changed;
 }
+
+it('headers may be texts of any script: each is UTF-8, as an encoder writes it', () => {
+  const anyText = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: 'binary', maxLength: 20 }));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyText, anyText), { minLength: 1, maxLength: 8 }), (headers) => {
+      const encoder = new RecordsEncoder(4_096);
+      encoder.reset(1000);
+      encoder.add(null, Buffer.from('v'), 1000, headers);
+      const batch = encodeRecordBatch({ records: encoder.take(), count: 1, baseTimestampMs: 1000 });
+      const reader = new RecordReader();
+      reader.reset({ batches: batch, fetchOffset: 0, abortedTransactions: [] });
+      expect(reader.next()).toBe(true);
+      // The last one of several with one name is told.
+      const expected = new Map(headers.map(([name, value]) => [Buffer.from(name).toString(), Buffer.from(value).toString()]));
+      const found = new Map([...reader.headers()].map(([name, value]) => [name, Buffer.from(value).toString()]));
+      expect([...found]).toEqual([...expected]);
+    }),
+    { numRuns: 60 },
+  );
+});

@@ -128,7 +128,7 @@ async function judgeConfiguration(context: DoctorContext, { kafka, mqtt }: Confi
   return findings.length > 0 ? findings : [ok('configuration', 'every setting is valid')];
 }
 
-function lookAtMachine(context: DoctorContext, { instance }: Config): Promise<readonly Finding[]> {
+async function lookAtMachine(context: DoctorContext, { instance }: Config): Promise<readonly Finding[]> {
   const kafkaOrigin = context.loadedConfig.settings.find(({ setting }) => setting.variable === 'KAFKA_BROKERS')?.origin;
   const isLocal = kafkaOrigin === 'default' || kafkaOrigin === 'running stack';
   return checkMachine({
