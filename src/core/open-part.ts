@@ -86,20 +86,18 @@ export class OpenPart {
     return this.numbers[FIRST_HEARD]!;
   }
 
-  /** Adds every metric of the reading. The fields are named one by one because that is several times faster than a loop over names. */
+  /** Adds every metric of the reading. */
   add(reading: Reading): void {
-    const timeMs = reading.eventTime;
+    const set = commonSetOf(reading);
     this.readings += 1;
-    this.makeRoomFor(commonSetOf(reading));
-    if (reading.temperature !== null) this.addCommon(0, reading.temperature, timeMs);
-    if (reading.humidity !== null) this.addCommon(1, reading.humidity, timeMs);
-    if (reading.pressure !== null) this.addCommon(2, reading.pressure, timeMs);
-    if (reading.battery !== null) this.addCommon(3, reading.battery, timeMs);
-    if (reading.voltage !== null) this.addCommon(4, reading.voltage, timeMs);
-    if (reading.current !== null) this.addCommon(5, reading.current, timeMs);
-    if (reading.power !== null) this.addCommon(6, reading.power, timeMs);
-    if (reading.co2 !== null) this.addCommon(7, reading.co2, timeMs);
-    if (reading.illuminance !== null) this.addCommon(8, reading.illuminance, timeMs);
+    this.makeRoomFor(set);
+    noteCommonValues(reading);
+    const { numbers, commonSet } = this;
+    const timeMs = reading.eventTime;
+    for (let rest = set; rest !== 0; rest &= rest - 1) {
+      const index = 31 - Math.clz32(rest & -rest);
+      addValue(numbers, placeOf(commonSet, index), commonValues[index]!, timeMs);
+    }
     const { metrics } = reading;
     for (const name in metrics) this.addNamed(name, metrics[name]!, reading);
   }
@@ -109,10 +107,6 @@ export class OpenPart {
     return this.others !== null && this.others.size >= OTHER_METRICS_MAX;
   }
 
-  private addCommon(index: number, value: number, timeMs: number): void {
-    addValue(this.numbers, placeOf(this.commonSet, index), value, timeMs);
-  }
-
   private addNamed(name: string, value: number, reading: Reading): void {
     const index = commonIndexByName.get(name);
     if (index === undefined) {
@@ -120,7 +114,7 @@ export class OpenPart {
     } else if (reading[name as CommonMetricName] === null) {
       // The field counts where a producer gives both.
       this.makeRoomFor(1 << index);
-      this.addCommon(index, value, reading.eventTime);
+      addValue(this.numbers, placeOf(this.commonSet, index), value, reading.eventTime);
     }
   }
 
@@ -178,6 +172,21 @@ export class OpenPart {
 
 function placeOf(set: number, index: number): number {
   return PLACES[set * COMMON_METRIC_NAMES.length + index]!;
+}
+
+/** The values of the reading that is being added: a loop over them costs less than one over names, or than a call for each field. */
+const commonValues = new Float64Array(COMMON_METRIC_NAMES.length);
+
+function noteCommonValues(reading: Reading): void {
+  commonValues[0] = reading.temperature ?? 0;
+  commonValues[1] = reading.humidity ?? 0;
+  commonValues[2] = reading.pressure ?? 0;
+  commonValues[3] = reading.battery ?? 0;
+  commonValues[4] = reading.voltage ?? 0;
+  commonValues[5] = reading.current ?? 0;
+  commonValues[6] = reading.power ?? 0;
+  commonValues[7] = reading.co2 ?? 0;
+  commonValues[8] = reading.illuminance ?? 0;
 }
 
 /** Which fields of common metrics the reading has: a bit for each. */
