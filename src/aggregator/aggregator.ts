@@ -13,7 +13,7 @@ const FENCES_AT_ONCE = 3;
  * A restore keeps the one thread busy, its next fetch being under way meanwhile: of several at once the first would be ready when the last
  * one is. Only one that waits for its part of the log lets others in.
  */
-const RESTORES = { patienceMs: 3_000, limit: 3 };
+const RESTORES = { patienceMs: 500, limit: 3 };
 
 export interface Aggregator {
   /** Joins the group; resolves when the first assignment can come. */
