@@ -2,6 +2,9 @@ import type { RoleProcess } from './role-process.ts';
 
 // What a role says of itself over HTTP, in the text format of Prometheus.
 
+/** Only a role that hangs takes so long, on a machine that is busy too. */
+const ANSWER_DEADLINE_MS = 60_000;
+
 /** Samples of one process at one moment. */
 export class RoleMetrics {
   readonly #samples: readonly { readonly name: string; readonly labels: ReadonlyMap<string, string>; readonly value: number }[];
@@ -44,6 +47,6 @@ export class RoleMetrics {
 export async function readMetrics(role: RoleProcess): Promise<RoleMetrics> {
   const url = /"url":"(http:[^"]+)","msg":"listening"/.exec(role.log())?.[1];
   if (url === undefined) throw new Error(`the role has not said where it listens:\n${role.log()}`);
-  const answer = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  const answer = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) });
   return new RoleMetrics(await answer.text());
 }
