@@ -60,13 +60,13 @@ describe.each([4, 5] as const)('MQTT protocol level %i', (protocolVersion) => {
         expect([reader.qos, reader.packetId]).toEqual([of.qos, of.qos === 1 ? of.messageId : 0]);
         const payload = packet.payload as Buffer;
         const isCut = payload.length > LIMIT;
-        expect(kept.subarray(reader.payloadStart)).toEqual(isCut ? payload.subarray(0, EXCERPT_BYTES) : payload);
+        expect(kept.subarray(reader.payloadStart).equals(isCut ? payload.subarray(0, EXCERPT_BYTES) : payload)).toBe(true);
         expect(publish.cut).toEqual(isCut ? { payloadBytes: payload.length, sha256: sha256(payload) } : null);
         const properties = userPropertiesOf(kept.subarray(reader.propertiesStart, reader.propertiesEnd));
         const isKept = protocolVersion === 5 && of.userPropertyBytes > 0 && of.userPropertyBytes < 65_000;
         expect(properties.get('key')?.length ?? 0).toBe(isKept ? of.userPropertyBytes / 1_000 : 0);
       }),
-      { numRuns: 150 },
+      { numRuns: 50 },
     );
   });
 
