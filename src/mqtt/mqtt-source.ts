@@ -3,10 +3,10 @@ import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import type { PublishReader } from '../core/mqtt-publish.ts';
-import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
 import { TopicStrings } from '../core/topic-strings.ts';
 import { IngotError } from '../errors.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
+import { isProtocolVersionRefused, refusalOf, unreachable } from './broker-refusal.ts';
 import type { Delivery, DeliverySource } from './delivery-port.ts';
 import { InFlight } from './in-flight.ts';
 import { connectPacedSocket } from './paced-socket.ts';
@@ -53,13 +53,7 @@ const DEFAULT_PORT = 1_883;
 const MQTT_3_1_1 = 4;
 const MQTT_5 = 5;
 type ProtocolVersion = typeof MQTT_3_1_1 | typeof MQTT_5;
-const UNACCEPTABLE_PROTOCOL_VERSIONS: readonly unknown[] = [1, 0x84];
 const DO_NOT_SEND_RETAINED = 2;
-const TLS_SETTINGS: TlsSettingNames = {
-  address: 'MQTT_URL',
-  ca: 'MQTT_TLS_CA_FILE',
-  certificate: 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE',
-};
 
 /** What the client has and its declarations do not tell. */
 interface StreamBuilding {
@@ -84,6 +78,9 @@ export class MqttSource implements DeliverySource {
   #protocolVersion: ProtocolVersion = MQTT_5;
   /** The one that PUBLISHes come in on; null when it is gone and there is no next one yet. */
   #connection: Connection | null = null;
+  /** Connections so far. */
+  #connections = 0;
+  #leftOn = 0;
   readonly #topicStrings = new TopicStrings();
   #heldTimer: NodeJS.Timeout | undefined;
   #keepAliveTimer: NodeJS.Timeout | undefined;
@@ -113,14 +110,20 @@ export class MqttSource implements DeliverySource {
     this.#keepAliveTimer = setInterval(() => this.#keepAlive(), everyMs);
   }
 
-  /** Unsubscribes everything: from now on only what the session already holds is delivered. */
+  /** Unsubscribes everything, now or when the broker is back: from then on only what the session already holds is delivered. */
   async leave(): Promise<void> {
     this.#topics = [];
-    if (this.#client?.connected) await this.#subscribe(this.#client);
+    const client = this.#client;
+    if (client?.connected) await this.#subscribe(client).catch((error: Error) => this.#subscribeAgain(client, error));
+  }
+
+  /** The number of the connection on which the broker has confirmed that we have left; null while there is none. */
+  get leftOn(): number | null {
+    return this.#leftOn === this.#connections && this.#connection !== null ? this.#leftOn : null;
   }
 
   /**
-   * Ends the session, after `close`; what it still holds is lost to us. Without this a broker goes on queueing for a bridge that is
+   * Ends the session, after `close`; what it still holds is lost. Without this a broker goes on queueing for a bridge that is
    * gone, and a shared subscription goes on giving it messages (eclipse/mosquitto#2662).
    */
   async endSession(): Promise<void> {
@@ -165,10 +168,13 @@ export class MqttSource implements DeliverySource {
     const { promise: subscribed, resolve, reject } = Promise.withResolvers<void>();
     this.#rejectStart = reject;
     let lastError: Error | undefined;
-    const timer = setTimeout(() => reject(this.#unreachable(lastError)), this.#options.connectDeadlineMs);
+    const timer = setTimeout(
+      () => reject(unreachable(this.#where(), this.#options.connectDeadlineMs, lastError)),
+      this.#options.connectDeadlineMs,
+    );
     client.on('error', (error) => {
       lastError = error;
-      const refused = this.#refusal(error);
+      const refused = refusalOf(error, this.#where());
       if (protocolVersion === MQTT_5 && isProtocolVersionRefused(refused)) this.#options.events.mqttVersionRefused(protocolVersion);
       else this.#options.events.mqttFailed(error.message);
       // Only the first connection can be refused for good; afterwards a broker that is being restarted may say anything.
@@ -179,9 +185,7 @@ export class MqttSource implements DeliverySource {
       this.#options.events.mqttConnected(protocolVersion, connack.sessionPresent);
       this.#subscribe(client).then(resolve, (error: Error) => {
         if (error instanceof IngotError) reject(error);
-        this.#options.events.mqttFailed(error.message);
-        // The next connection tries again.
-        client.stream.destroy();
+        this.#subscribeAgain(client, error);
       });
     });
     client.on('close', () => this.#onConnectionClosed());
@@ -194,6 +198,12 @@ export class MqttSource implements DeliverySource {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** The next connection tries again. */
+  #subscribeAgain(client: MqttClient, error: Error): void {
+    this.#options.events.mqttFailed(error.message);
+    client.stream.destroy();
   }
 
   /** A client that connects now, and whose streams we have before it reads from them. */
@@ -252,27 +262,6 @@ export class MqttSource implements DeliverySource {
     };
   }
 
-  #refusal(error: Error): IngotError | null {
-    const advice = tlsAdvice(error.message, TLS_SETTINGS);
-    if (advice !== null) return new IngotError('MQTT_REFUSED', `${this.#where()}: ${error.message}. ${advice}.`, { cause: error });
-    const { code } = error as Error & { code?: unknown };
-    // Network errors have a text as code, CONNACK's reasons a number. "Server unavailable" and "busy" pass by themselves.
-    if (typeof code !== 'number' || code === 3 || code === 0x88 || code === 0x89) return null;
-    return new IngotError('MQTT_REFUSED', `${this.#where()} refused the connection: ${error.message}`, {
-      cause: error,
-      details: { reasonCode: code },
-    });
-  }
-
-  #unreachable(cause: Error | undefined): IngotError {
-    const why = cause === undefined ? 'no answer' : cause.message;
-    return new IngotError(
-      'MQTT_UNREACHABLE',
-      `${this.#where()} did not accept a connection within ${this.#options.connectDeadlineMs} ms: ${why}`,
-      { cause },
-    );
-  }
-
   #where(): string {
     const { protocol, host } = new URL(this.#options.url);
     return `the MQTT broker at ${protocol}//${host}`;
@@ -281,11 +270,13 @@ export class MqttSource implements DeliverySource {
   async #subscribe(client: MqttClient): Promise<void> {
     const { qos, subscriptions, events } = this.#options;
     const topics = this.#topics;
+    const connection = this.#connections;
     const known = new Set([...(await subscriptions.load()), ...this.#options.topics]);
     const stale = [...known].filter((topic) => !topics.includes(topic));
     // Both lists until the broker has answered: a crash in between must not forget a subscription that it still holds.
     await subscriptions.save([...topics, ...stale]);
     if (stale.length > 0) await client.unsubscribeAsync(stale);
+    if (topics.length === 0) this.#leftOn = connection;
     const granted = topics.length === 0 ? [] : await this.#requestSubscriptions(client, topics, qos);
     for (const subscription of granted) {
       if (subscription.qos < qos) events.subscriptionGrantedBelow(subscription.topic, subscription.qos);
@@ -316,6 +307,7 @@ export class MqttSource implements DeliverySource {
     });
     const connection: Connection = { stream, tap };
     this.#connection = connection;
+    this.#connections += 1;
     this.#inFlight.open(stream);
     // A PUBACK is smaller than a segment: without this it would wait for the acknowledgement of the one before.
     if (stream instanceof Socket) stream.setNoDelay(true);
@@ -387,8 +379,4 @@ export class MqttSource implements DeliverySource {
     client.sendPing();
     client.reschedulePing(true);
   }
-}
-
-function isProtocolVersionRefused(error: unknown): boolean {
-  return error instanceof IngotError && UNACCEPTABLE_PROTOCOL_VERSIONS.includes(error.details['reasonCode']);
 }

@@ -279,8 +279,12 @@ describe('ending', () => {
     const first = await server.subscribed();
     await mqtt.leave();
     expect(topicsOf(first.packets, 'unsubscribe')).toMatchObject([{ unsubscriptions: ['devices/+/telemetry'] }]);
+    expect(mqtt.leftOn).toBe(1);
     first.socket.destroy();
+    // A broker that is away has confirmed nothing.
+    await waitUntil(() => mqtt.leftOn === null, 'the end of the first connection');
     await waitUntil(() => topicsOf(server.connections[1]?.packets ?? [], 'unsubscribe').length === 1, 'the next connection');
+    await waitUntil(() => mqtt.leftOn === 2, 'the broker to confirm it');
     server.connections[1]!.send(publish(1));
     await waitUntil(() => taken.length === 1, 'what the session still holds');
     expect(topicsOf(server.connections[1]!.packets, 'subscribe')).toEqual([]);

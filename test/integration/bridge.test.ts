@@ -15,6 +15,7 @@ import { BridgeEvents } from '../../src/ops/bridge-events.ts';
 import { configureLog } from '../../src/ops/log.ts';
 import { READING_SCHEMA } from '../../src/registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../src/registry/schema-codecs.ts';
+import { KAFKA_API, KafkaProxy } from '../support/kafka-proxy.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { type RoleProcess, startRole } from '../support/role-process.ts';
 import { publish, startScriptedBroker } from '../support/scripted-broker.ts';
@@ -227,6 +228,36 @@ describe('the bridge', () => {
       successor.once('connect', (connack) => successor.end(true, () => resolve(connack.sessionPresent)));
     });
     expect(sessionPresent).toBe(false);
+  });
+
+  it('with --end-session, stopped before it has taken all: keeps the session and what it holds', async () => {
+    const { devices, env, readingsByDevice } = await surroundings(2);
+    const client = await publisher();
+    const first = bridgeProcess({ ...env, INSTANCE_ID: 'leaver' });
+    await first.logged('taking messages');
+    await first.stop();
+    for (let seq = 1; seq <= 20; seq++) for (const device of devices) await client.publishAsync(topicOf(device), message(seq), { qos: 1 });
+    // Kafka takes nothing, so nothing is acknowledged.
+    const kafka = await KafkaProxy.start({
+      broker: stack().kafkaBrokers[0]!,
+      onRequest: ({ apiKey }) => (apiKey === KAFKA_API.produce ? 'drop' : 'pass'),
+    });
+    cleanups.push(() => kafka.close());
+    const leaving = startRole('bridge --end-session', {
+      ...env,
+      INSTANCE_ID: 'leaver',
+      KAFKA_BROKERS: kafka.address,
+      SHUTDOWN_TIMEOUT: '2s',
+    });
+    cleanups.push(() => leaving.kill());
+    await leaving.logged('taking messages');
+    expect(await leaving.stop()).toBe(1);
+    expect(leaving.log()).toContain('the session at the MQTT broker is kept');
+    const again = startRole('bridge --end-session', { ...env, INSTANCE_ID: 'leaver' });
+    cleanups.push(() => again.kill());
+    const [code] = await once(again.child, 'exit');
+    expect(code, again.log()).toBe(0);
+    for (const readings of (await readingsByDevice()).values()) expect(readings.length).toBe(20);
   });
 
   it('loses nothing when it is killed three times in the middle; what comes twice has the same identity', async () => {

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bridge } from '../../bridge/bridge.ts';
 import { deviceLimits } from '../../bridge/device-limits.ts';
+import { sessionEmptied } from '../../bridge/emptied-session.ts';
 import type { Config } from '../../config/settings-table.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { MqttSource } from '../../mqtt/mqtt-source.ts';
 import { subscriptionFile } from '../../mqtt/subscription-file.ts';
-import { BridgeEvents } from '../../ops/bridge-events.ts';
+import { BridgeEvents, type BridgeLedger } from '../../ops/bridge-events.ts';
 import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { ReadingTranscoder } from '../../registry/reading-transcoder.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
@@ -76,13 +76,14 @@ export async function startBridgeRole(
     });
     await bridge.start(ended.reject);
     events.started(config.mqtt.topics);
-    if (endSession) takeWhatIsLeft(source, events).then(ended.resolve, ended.reject);
+    const farewell = new Farewell();
+    if (endSession) farewell.emptySession(source, events).then(ended.resolve, ended.reject);
     return {
       events,
       ended: ended.promise,
       drainSteps: [
         { name: 'bridge', stop: (remainingMs) => drain(bridge, remainingMs) },
-        ...(endSession ? [{ name: 'MQTT session', stop: () => source.endSession() }] : []),
+        ...(endSession ? [{ name: 'MQTT session', stop: () => farewell.endSession(source, events.ledger()) }] : []),
         { name: 'bridge lane', stop: () => lane.close(LANE_CLOSE_MS) },
         { name: 'bridge log', stop: () => log.close() },
       ],
@@ -95,17 +96,25 @@ export async function startBridgeRole(
   }
 }
 
-/** So long nothing more must come before the session counts as empty. */
-const QUIET_MS = 2_000;
+/** Of a bridge that goes for good. Its session is ended when nothing is left in it; else it is kept, with all that it holds. */
+class Farewell {
+  readonly #stopping = new AbortController();
+  #isEmptied = false;
 
-async function takeWhatIsLeft(source: MqttSource, events: BridgeEvents): Promise<void> {
-  events.leaving();
-  await source.leave();
-  for (let before = -1; ; ) {
-    const { received, inFlight } = events.ledger();
-    if (received === before && inFlight === 0) return;
-    before = received;
-    await sleep(QUIET_MS);
+  async emptySession(source: MqttSource, events: BridgeEvents): Promise<void> {
+    events.leaving();
+    await source.leave();
+    await sessionEmptied(source, () => events.ledger(), this.#stopping.signal);
+    this.#isEmptied = true;
+  }
+
+  /** To be called when the bridge has been drained. */
+  async endSession(source: MqttSource, ledger: BridgeLedger): Promise<void> {
+    this.#stopping.abort();
+    if (!this.#isEmptied || ledger.inFlight > 0) {
+      throw new Error('the session at the MQTT broker is kept: it may still hold messages. The same command again goes on taking them');
+    }
+    await source.endSession();
   }
 }
 
