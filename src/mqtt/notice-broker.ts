@@ -96,23 +96,27 @@ function connectionOf(client: MqttClient, limits: RetainedLimits): NoticeConnect
 async function retainedOf(client: MqttClient, filter: string, limits: RetainedLimits): Promise<RetainedMessages> {
   const found = new Map<string, Buffer>();
   let [bytes, isWhole] = [0, true];
+  const quiet = Promise.withResolvers<void>();
   const keep = (topic: string, payload: Buffer): void => {
     const kept = payload.length > limits.payloadBytesMax ? Buffer.alloc(0) : payload;
-    if (found.size >= limits.messagesMax || bytes + topic.length + kept.length > limits.bytesMax) isWhole = false;
-    else {
+    if (found.size >= limits.messagesMax || bytes + topic.length + kept.length > limits.bytesMax) {
+      isWhole = false;
+      // What is still to come is not looked at: nothing is worth waiting for.
+      quiet.resolve();
+    } else {
       found.set(topic, kept);
       bytes += topic.length + kept.length;
     }
   };
-  const quiet = Promise.withResolvers<void>();
   let timer: NodeJS.Timeout | undefined;
   const restart = (): void => {
     clearTimeout(timer);
     timer = setTimeout(quiet.resolve, QUIET_MS);
   };
   const onMessage = (topic: string, payload: Buffer, packet: { retain: boolean }): void => {
-    // What somebody else publishes now is not retained yet for us.
-    if (packet.retain) keep(topic, payload);
+    // What somebody publishes now is not what the broker had kept: whoever does so all the time must not keep us waiting.
+    if (!packet.retain) return;
+    keep(topic, payload);
     restart();
   };
   client.on('message', onMessage);
