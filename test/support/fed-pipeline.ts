@@ -96,15 +96,15 @@ export class FedPipeline {
     await this.#feed.stop();
     await this.pipeline.settle();
     for (const role of roles) expect(await role.stop(), role.log().slice(-2_000)).toBe(0);
-    if (roles.length === 1) await this.#expectOffsetsTold();
+    await this.#expectOffsetsNotAhead();
   }
 
-  /** I2. Where several stop one after the other, a rebalance between them may refuse an offset. */
-  async #expectOffsetsTold(): Promise<void> {
+  /** I2, as far as it is certain after faults: an offset that could not be told stays behind, and none is ahead of what was committed. */
+  async #expectOffsetsNotAhead(): Promise<void> {
     const { prefix, log } = this.pipeline;
     const { partitions } = await this.pipeline.dump();
     const told = await log.admin().committedOffsets(`${prefix}aggregator`, `${prefix}readings`);
-    expect(told).toEqual(partitions.map(({ journal }) => journal.at(-1)?.to));
+    for (const { partition, journal } of partitions) expect(told[partition] ?? 0).toBeLessThanOrEqual(journal.at(-1)!.to);
   }
 
   /** I4. */
