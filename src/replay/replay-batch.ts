@@ -50,11 +50,12 @@ export function encodeTransaction(
 }
 
 function replayHeaders(letter: DeadLetter, reading: Replayable): RecordHeader[] {
-  const { topic, partition, offset, headers } = letter;
+  const { topic, partition, offset, appendTimeMs, headers } = letter;
   return [
     [FIRST_APPEND_TIME_HEADER, String(reading.firstAppendTimeMs)],
-    // Of its own, by the letter's place: the message's identity is known to the fold since the letter was refused.
-    [REPLAY_IDENTITY_HEADER, String(identityOf(topic, Buffer.from(`${partition}/${offset}`)))],
+    // Of its own, by the letter's place and time: the message's identity is known to the fold since the letter was refused, and in a topic
+    // that was made anew other letters lie at the same places.
+    [REPLAY_IDENTITY_HEADER, String(identityOf(topic, Buffer.from(`${partition}/${offset}/${appendTimeMs}`)))],
     [ATTEMPT_HEADER, String(attemptOf(headers) + 1)],
     [REPLAY_OF_HEADER, letterPlace(letter)],
     ...PASSED_ON.flatMap((name): RecordHeader[] => {

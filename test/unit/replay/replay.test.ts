@@ -21,7 +21,7 @@ describe('a message of the bridge', () => {
     const topic = REPLAY_TOPICS.bridgeDeadLetters;
     expect(replayed?.headers).toEqual({
       'first-append-time': String(LETTERS_AT_MS),
-      'replay-identity': String(identityOf(topic, Buffer.from(`${ofDevice('d1')}/0`))),
+      'replay-identity': String(identityOf(topic, Buffer.from(`${ofDevice('d1')}/0/${LETTERS_AT_MS}`))),
       attempt: '2',
       'replay-of': `${topic}/${ofDevice('d1')}/0`,
       traceparent: '00-1-2-01',
@@ -207,5 +207,7 @@ describe('marks', () => {
     world.message({ payload: said(LETTERS_AT_MS, 2) });
     expect(outcomes(await world.replay())).toEqual(['replayed']);
     expect(world.replayed().map(({ reading }) => reading.temperature)).toEqual([1, 2]);
+    // The fold knows the identity of the first one: with the same the second would be dropped as its duplicate.
+    expect(new Set(world.replayed().map(({ headers }) => headers['replay-identity'])).size).toBe(2);
   });
 });
