@@ -33,7 +33,6 @@ export const FENCE_KEY = '$fence';
 const RETRY: RetrySettings = { initialRetryTime: 2, multiplier: 1.5, maxRetryTime: 200, retries: 30 };
 /** How long a fence may take: it waits for the coordinator to complete what an earlier owner left open. */
 const FENCE_DEADLINE_MS = 30_000;
-const MAX_COMMIT_DEADLINE_MS = 60_000;
 
 /** One transactional producer. After any error it is of no use any more: the library's state machine stays where it was. */
 export class KafkaTransactionLane implements TransactionLane {
@@ -69,8 +68,7 @@ export class KafkaTransactionLane implements TransactionLane {
     const filled = batches.filter((batch) => batch.count > 0);
     if (filled.length === 0) return;
     // Later the coordinator has aborted it anyway.
-    const deadlineMs = Math.min(this.#options.transactionTimeoutMs, MAX_COMMIT_DEADLINE_MS);
-    await this.#once('commit', deadlineMs, async () => {
+    await this.#once('commit', this.#options.transactionTimeoutMs, async () => {
       const transaction = await this.#begin();
       await this.#send(transaction, filled);
       await transaction.commit();
