@@ -1,4 +1,5 @@
 import { CompressedBatchError, CorruptBatchError } from '../core/batch-errors.ts';
+import { offsetAfterBatch } from '../core/batch-layout.ts';
 import { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { FetchLoop, TopicPartition } from '../kafka/log-port.ts';
@@ -44,15 +45,19 @@ export async function readRange(
   }
 }
 
-/** `RecordReader.next` of a partition of the log, with errors of the catalogue: `COMPRESSED_INPUT`, `CORRUPT_BATCH`. */
+/**
+ * `RecordReader.next` of a partition of the log, with errors of the catalogue: `COMPRESSED_INPUT`, `CORRUPT_BATCH`. Their `details.nextOffset`
+ * is the one after the batch.
+ */
 export function nextRecord(reader: RecordReader, { topic, partition }: TopicPartition): boolean {
   try {
     return reader.next();
   } catch (cause) {
     const where = `${topic}-${partition}`;
-    if (cause instanceof CompressedBatchError) throw new IngotError('COMPRESSED_INPUT', `${where}: ${cause.message}.`, { cause });
-    if (cause instanceof CorruptBatchError) throw new IngotError('CORRUPT_BATCH', `${where}: ${cause.message}.`, { cause });
-    throw cause;
+    if (!(cause instanceof CompressedBatchError || cause instanceof CorruptBatchError)) throw cause;
+    const code = cause instanceof CompressedBatchError ? 'COMPRESSED_INPUT' : 'CORRUPT_BATCH';
+    const details = { nextOffset: offsetAfterBatch(reader.buffer, cause.baseOffset) };
+    throw new IngotError(code, `${where}: ${cause.message}.`, { cause, details });
   }
 }
 

@@ -1,6 +1,8 @@
 import type { DeviceProfile, ProfileChange } from '../core/device-profile.ts';
 import { canonicalText } from '../core/fold-settings.ts';
 import type { RecordReader } from '../core/record-batch.ts';
+import { IngotError } from '../errors.ts';
+import type { TopicPartition } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import { type SaidOfDevice, saidOfDevice } from './profile-decoding.ts';
@@ -37,8 +39,27 @@ export async function missedProfiles(
     note(saidOfDevice(reader, context.profileDecoder, partition));
     return null;
   };
-  await readRange(context.restore, at, { from: isContinued ? known.devicesOffset : logStartOffset, to: highWatermark, onRecord });
+  await readReadable(context, at, { from: isContinued ? known.devicesOffset : logStartOffset, to: highWatermark, onRecord });
   return { changes: changesOf(known.profiles, newest), nextOffset: highWatermark };
+}
+
+/**
+ * As `readRange`, but over batches that cannot be read: anybody may write profiles, and the readings do not stop for that. Rejects with no
+ * error of the log that would mean a decision if the readings had it.
+ */
+async function readReadable(context: AggregatorContext, at: TopicPartition, range: Parameters<typeof readRange>[2]): Promise<void> {
+  for (let { from } = range; from < range.to; ) {
+    try {
+      return await readRange(context.restore, at, { ...range, from });
+    } catch (error) {
+      if (!(error instanceof IngotError)) throw error;
+      if (error.code === 'OFFSET_OUT_OF_RANGE') throw new Error(`${at.topic}-${at.partition} has changed meanwhile`, { cause: error });
+      if (error.code !== 'CORRUPT_BATCH' && error.code !== 'COMPRESSED_INPUT') throw error;
+      const { nextOffset } = error.details;
+      from = Math.max(from + 1, typeof nextOffset === 'number' ? nextOffset : 0);
+      events.profileBatchRefused({ partition: at.partition, nextOffset: from, error: error.message });
+    }
+  }
 }
 
 /** Bounds what a partition keeps in memory and in its state: about 1 KiB each, at most 32 KiB (core/device-profile-record.ts). */

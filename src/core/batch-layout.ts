@@ -33,6 +33,11 @@ export function readInt64(buffer: Buffer, at: number): number {
   return buffer.readInt32BE(at) * 0x1_0000_0000 + buffer.readUInt32BE(at + 4);
 }
 
+/** One past the last offset of a batch, as its header says: what is wrong with the batch may be wrong with that too. */
+export function endOffsetOfBatch(buffer: Buffer, at: number): number {
+  return readInt64(buffer, at) + Math.max(0, buffer.readInt32BE(at + LAST_OFFSET_DELTA_AT)) + 1;
+}
+
 export function writeInt64(buffer: Buffer, at: number, value: number): void {
   buffer.writeInt32BE(Math.floor(value / 0x1_0000_0000), at);
   buffer.writeUInt32BE(value >>> 0, at + 4);
@@ -44,6 +49,17 @@ export interface WholeBatches {
   readonly end: number;
   /** One past the last offset of the last whole batch; null when there is none. */
   readonly nextOffset: number | null;
+}
+
+/** Looks for the batch that begins at `baseOffset`, and says which offset follows it; that after its first one when nothing tells. */
+export function offsetAfterBatch(buffer: Buffer, baseOffset: number): number {
+  for (let at = 0; at + BATCH_HEADER_BYTES <= buffer.length; ) {
+    if (readInt64(buffer, at) === baseOffset) return endOffsetOfBatch(buffer, at);
+    const batchBytes = OFFSET_AND_LENGTH_BYTES + buffer.readInt32BE(at + LENGTH_AT);
+    if (batchBytes < BATCH_HEADER_BYTES) break;
+    at += batchBytes;
+  }
+  return baseOffset + 1;
 }
 
 /** Walks over batch headers in `buffer[start, end)` without looking into the batches. Nonsense is kept, for the reader to refuse. */

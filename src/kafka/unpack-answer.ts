@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { gunzip, zstdDecompress } from 'node:zlib';
 import { CorruptBatchError } from '../core/batch-errors.ts';
+import { endOffsetOfBatch } from '../core/batch-layout.ts';
 import { type CodecName, CorruptCompressionError, DecompressedTooLargeError } from '../core/compression.ts';
 import { lz4Decompress } from '../core/lz4-decompress.ts';
 import { snappyDecompress } from '../core/snappy-decompress.ts';
@@ -71,15 +72,17 @@ async function unpack(one: CompressedBatch): Promise<Uint8Array> {
   return records.length === 0 ? NOTHING : await UNPACKERS[one.codec](records);
 }
 
-function failureOf(cause: unknown, { baseOffset, codec }: CompressedBatch, { topic, partition }: FetchedPartition): IngotError {
+/** `details.nextOffset`: from where on somebody who can do without the batch may read. */
+function failureOf(cause: unknown, { baseOffset, codec, batch }: CompressedBatch, { topic, partition }: FetchedPartition): IngotError {
   const where = `${topic}-${partition}: record batch at offset ${baseOffset}`;
-  if (cause instanceof CorruptBatchError) return new IngotError('CORRUPT_BATCH', `${topic}-${partition}: ${cause.message}`, { cause });
+  const options = { cause, details: { nextOffset: endOffsetOfBatch(batch, 0) } };
+  if (cause instanceof CorruptBatchError) return new IngotError('CORRUPT_BATCH', `${topic}-${partition}: ${cause.message}`, options);
   const packed = `compressed with ${codec ?? 'an unknown codec'}`;
   if (isTooLarge(cause)) {
-    return new IngotError('COMPRESSED_INPUT', `${where}, ${packed}, unpacks to more than ${UNPACKED_BATCH_BYTES_MAX} bytes`, { cause });
+    return new IngotError('COMPRESSED_INPUT', `${where}, ${packed}, unpacks to more than ${UNPACKED_BATCH_BYTES_MAX} bytes`, options);
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new IngotError('CORRUPT_BATCH', `${where}, ${packed}, cannot be unpacked: ${reason}`, { cause });
+  return new IngotError('CORRUPT_BATCH', `${where}, ${packed}, cannot be unpacked: ${reason}`, options);
 }
 
 function isTooLarge(cause: unknown): boolean {

@@ -191,6 +191,11 @@ export function profileRefused({ partition, offset, why }: { partition: number; 
   logger().warn({ partition, offset, why }, 'a record of the devices topic makes no sense and is left out');
 }
 
+export function profileBatchRefused(of: { partition: number; nextOffset: number; error: string }): void {
+  profiles.inc({ outcome: 'refused' });
+  logger().error(of, 'a batch of the devices topic cannot be read; the profiles in it are left out');
+}
+
 export function profilesRefused(count: number, max: number): void {
   profiles.inc({ outcome: 'refused' }, count);
   logger().error({ count, max }, 'a partition has as many device profiles as it may have; new ones are left out');

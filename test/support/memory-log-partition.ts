@@ -113,6 +113,12 @@ export class MemoryPartition {
     this.#batches = this.#batches.filter((batch) => batch.lastOffset >= this.logStartOffset);
   }
 
+  /** What a bad disk does: the batch that holds the offset does not match its checksum any more. */
+  damage(offset: number): void {
+    const { bytes } = this.#batches.find((batch) => batch.baseOffset <= offset && offset <= batch.lastOffset)!;
+    bytes[bytes.length - 1]! ^= 0xff;
+  }
+
   /** Calls back once, after the next change of what can be read; returns how to give that up. */
   onceChanged(callback: () => void): () => void {
     this.#waiting.add(callback);

@@ -94,6 +94,7 @@ test.each([
   const second = await unpackAnswer(answer([batch, plainBatch(2, ['c'])], 3));
   expect(second.failure).toMatchObject({ code, message: expect.stringContaining(text) });
   expect(second.failure?.message).toContain('t-3: record batch at offset 1');
+  expect(second.failure?.details).toEqual({ nextOffset: 2 });
   expect(second.answer.batches.length).toBe(0);
 });
 

@@ -172,3 +172,26 @@ test('a long list of changes that comes while it runs does not wait for a long p
     await clock.advance(1_500);
     expect(changesOf(world).flat()).toHaveLength(1_200);
   }));
+
+test('a batch that cannot be read is left out, with nothing else: before the start and while it runs', () =>
+  play(async (world, clock) => {
+    const devices = world.log.partition({ topic: TOPICS.devices, partition: 0 });
+    world.appendProfiles([['d0', profileOf('north')]]);
+    world.appendProfiles(manyProfiles(3));
+    world.appendProfiles([['d1', profileOf('south')]]);
+    devices.damage(2);
+    const process = world.start(PLAIN_SETTINGS, 0);
+    await clock.advance(2_000);
+    expect(storedProfiles(world)).toEqual({ d0: 'north', d1: 'south' });
+    read(world, 0);
+    await clock.advance(1_500);
+    world.appendProfiles(manyProfiles(2));
+    devices.damage(5);
+    world.appendProfiles([['d2', profileOf('west')]]);
+    await clock.advance(20_000);
+    read(world, 1);
+    await clock.advance(1_500);
+    expect(process.failure).toBeNull();
+    expect(storedProfiles(world)).toEqual({ d0: 'north', d1: 'south', d2: 'west' });
+    expect(world.progress).toMatchObject({ nextOffset: 2, devicesOffset: 8 });
+  }));
