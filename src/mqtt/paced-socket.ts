@@ -43,8 +43,9 @@ export function connectPacedSocket({ host, port, restMs, mayRest }: PacedSocketO
   };
   const socket = connect({ host, port, onread: { buffer: new Uint8Array(READ_BYTES), callback: onRead } });
   const pause = (): Socket => {
+    // Asked again while it is paused, it does not begin to read on anew.
+    if (!isPaused) pausedBytes = 0;
     isPaused = true;
-    pausedBytes = 0;
     return socket;
   };
   const resume = (): Socket => {

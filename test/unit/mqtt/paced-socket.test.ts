@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { connectPacedSocket } from '../../../src/mqtt/paced-socket.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+const PIECE = Buffer.alloc(1_024);
+const PIECES = 1_024;
+const SENT_BYTES = PIECES * PIECE.length;
+
+/** A server that sends so much to whoever connects, piece by piece. */
+async function startSender(): Promise<number> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    let sent = 0;
+    const send = (): void => {
+      socket.write(PIECE);
+      if (++sent < PIECES && !socket.destroyed) setImmediate(send);
+    };
+    send();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+test('paused again and again it stops reading all the same, and takes the rest when it goes on', async () => {
+  const port = await startSender();
+  const socket = connectPacedSocket({ host: '127.0.0.1', port, restMs: 1, mayRest: () => true });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  let received = 0;
+  let isHeld = true;
+  socket.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    // As each time when there is room for a little of what waits.
+    if (isHeld) setImmediate(() => socket.pause());
+  });
+  await waitUntil(() => received > 0, 'the first bytes');
+  // What comes on another connection shows that there was time to read.
+  const other = connect(port, '127.0.0.1');
+  onTestFinished(() => {
+    other.destroy();
+  });
+  let otherReceived = 0;
+  other.on('data', (chunk) => {
+    otherReceived += chunk.length;
+  });
+  await waitUntil(() => otherReceived === SENT_BYTES, 'the same amount on another connection');
+  expect(received).toBeLessThanOrEqual(3 * 65_536);
+  isHeld = false;
+  socket.resume();
+  await waitUntil(() => received === SENT_BYTES, 'the rest');
+});
