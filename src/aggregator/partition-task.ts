@@ -30,6 +30,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ILLEGAL_TRANSITION',
 ]);
 
+/** So many restores in a row may find that retention has deleted what they were about to read: each new one looks where the log begins now. */
+const OVERTAKEN_RESTORES_MAX = 5;
+
 export interface PartitionTaskOptions {
   readonly context: AggregatorContext;
   readonly partition: number;
@@ -50,6 +53,7 @@ export class PartitionTask {
   private drainedOffset: number | null = null;
   /** Back to the first with each commit, not with each restore: a commit may fail every time. */
   private backOffMs = BACK_OFF_FIRST_MS;
+  private overtakenRestores = 0;
   private life: Promise<void> = Promise.resolve();
 
   constructor(options: PartitionTaskOptions) {
@@ -163,7 +167,10 @@ export class PartitionTask {
     const { partition } = this;
     const { signal } = this.stopping;
     const context = { ...this.options.context, restore: closedBy(signal, this.options.context.restore) };
-    const restored = await restorePartition(context, partition, fenceOffset);
+    const restored = await restorePartition(context, partition, fenceOffset).catch((error: unknown) => {
+      throw this.asRetryable(error);
+    });
+    this.overtakenRestores = 0;
     const onCommitting = (committing: boolean): void => {
       this.to(committing ? 'COMMITTING' : 'RUNNING');
       if (!committing) this.backOffMs = BACK_OFF_FIRST_MS;
@@ -175,6 +182,14 @@ export class PartitionTask {
     const durationMs = performance.now() - startedAtMs;
     events.partitionRestored({ partition, devices: run.status().devices, nextOffset: restored.position, durationMs });
     return run;
+  }
+
+  /** What a restore died of; no refusal when the log's start has moved between the question for it and the fetch from there. */
+  private asRetryable(error: unknown): unknown {
+    if (!(error instanceof IngotError && error.code === 'OFFSET_OUT_OF_RANGE')) return error;
+    this.overtakenRestores += 1;
+    if (this.overtakenRestores > OVERTAKEN_RESTORES_MAX) return error;
+    return new Error(`${error.message}: it has changed since the restore began`, { cause: error });
   }
 }
 

@@ -282,3 +282,29 @@ test('a partition that is given up while it waits for its restore is left alone'
     expect([...second.aggregator.partitions().values()].every((status) => status !== null)).toBe(true);
     expect(second.failure).toBeNull();
   }));
+
+/** What a restore meets when retention moves the start of the log after it was asked for: `times` in a row. */
+function overtakeRestores({ log }: AggregatorWorld, times: number): void {
+  const state = log.partition({ topic: TOPICS.state, partition: 0 });
+  const holds = vi.spyOn(state, 'holds');
+  for (let time = 0; time < times; time++) holds.mockReturnValueOnce(false);
+}
+
+test('a restore that retention has overtaken is tried again', () =>
+  play({}, async ({ world, clock, append }) => {
+    append(3);
+    overtakeRestores(world, 3);
+    const process = world.start(PLAIN_SETTINGS, 0);
+    await clock.advance(60_000);
+    expect(process.failure).toBeNull();
+    expect(world.progress?.nextOffset).toBe(3);
+  }));
+
+test('but not for ever', () =>
+  play({}, async ({ world, clock, append }) => {
+    append(3);
+    overtakeRestores(world, 1_000);
+    const process = world.start(PLAIN_SETTINGS, 0);
+    await clock.advance(120_000);
+    expect(process.failure).toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' });
+  }));
