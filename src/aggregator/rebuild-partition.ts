@@ -18,7 +18,7 @@ import { readRange } from './read-range.ts';
 import { type TakenAlerts, takeOpenAlerts } from './rebuild-alerts.ts';
 import { type RepeatedFold, repeatFold } from './rebuild-fold.ts';
 import { findRebuildStart, type RebuildStart } from './rebuild-journal.ts';
-import { readStoredState } from './restore.ts';
+import { readStoredState, wasWritten } from './restore.ts';
 import { decodeDeviceState, encodeDeviceState } from './state-codec.ts';
 
 // Rebuilds the state of a partition from the readings and the journal, up to the end of the journal: fence, repeat the fold in silence,
@@ -98,7 +98,7 @@ async function inspectState(
 
 async function assertUnused(context: RebuildContext, partition: number): Promise<void> {
   const { aggregates, readings, journal } = context.topics;
-  const written = (await context.admin.watermarks(aggregates))[partition]!.highWatermark > 0;
+  const written = await wasWritten(context, { topic: aggregates, partition });
   const committed = (await context.admin.committedOffsets(context.groupId, readings))[partition] ?? null;
   if (!written && committed === null) return;
   throw new IngotError(

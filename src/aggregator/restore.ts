@@ -102,7 +102,7 @@ export async function assertFirstStart(context: AggregatorContext, partition: nu
 }
 
 /** Whether a committed record is, or was before its deletion, in the partition. */
-async function wasWritten(context: AggregatorContext, at: TopicPartition): Promise<boolean> {
+export async function wasWritten(context: StateSource, at: TopicPartition): Promise<boolean> {
   const { logStartOffset, highWatermark } = await watermarksOf(context, at.topic, at.partition);
   if (logStartOffset > 0) return true;
   let found = false;
