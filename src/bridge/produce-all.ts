@@ -25,31 +25,40 @@ const REFUSED_EXCERPT_RETRY_MS = 5_000;
  * Rejects with IngotError `LANE_CLOSED`, or when `signal` aborts: then the messages must stay unacknowledged.
  */
 export async function produceAll(batch: Batch, options: ProduceAllOptions): Promise<InTransit[]> {
-  try {
-    await options.lane.send(batch);
-    return batch.flatMap((part) => part.from);
-  } catch (error) {
-    if (!isTooLarge(error)) throw error;
-  }
-  // Some parts may have been appended: once more is a duplicate, which the fold removes; not at all would be a loss.
+  const refused = new Set(await sendParts(batch, options.lane));
   const produced: InTransit[] = [];
-  for (const piece of takeApart(batch, options)) {
-    produced.push(...(await (piece === null ? produceAsDeadLetter(batch[0]!.from[0]!, options) : produceAll(piece, options))));
+  for (const part of batch) {
+    if (!refused.has(part)) produced.push(...part.from);
+    else if (part.from.length === 1) produced.push(...(await produceAsDeadLetter(part.from[0]!, options)));
+    else for (const half of halves(part, options)) produced.push(...(await produceAll(half, options)));
   }
   return produced;
 }
 
-function isTooLarge(error: unknown): boolean {
+/**
+ * Resolves with the parts that are too large; all others have been appended. Those must not be sent again: a reading without a time, number
+ * or id of its own has no identity, and would count twice.
+ */
+async function sendParts(batch: Batch, lane: ProduceLane): Promise<readonly BatchPart[]> {
+  try {
+    await lane.send(batch);
+    return [];
+  } catch (error) {
+    if (!isTooLarge(error)) throw error;
+    const { pending } = error.details;
+    if (!Array.isArray(pending) || pending.length === 0) throw error;
+    return batch.filter((_, at) => pending.includes(at));
+  }
+}
+
+function isTooLarge(error: unknown): error is IngotError {
   return error instanceof IngotError && error.code === 'RECORD_TOO_LARGE';
 }
 
-/** Parts one by one; one part in two halves, in order, so that the readings of a device stay in order; null for a single record. */
-function takeApart(batch: Batch, options: ProduceAllOptions): readonly (Batch | null)[] {
-  const [first] = batch;
-  if (batch.length > 1) return batch.map((part) => [part]);
-  if (first === undefined || first.from.length === 1) return [null];
-  const middle = first.from.length >> 1;
-  return [rebuild(first.from.slice(0, middle), options.recordOf), rebuild(first.from.slice(middle), options.recordOf)];
+/** In order, so that the readings of a device stay in order. */
+function halves({ from }: BatchPart, options: ProduceAllOptions): readonly Batch[] {
+  const middle = from.length >> 1;
+  return [rebuild(from.slice(0, middle), options.recordOf), rebuild(from.slice(middle), options.recordOf)];
 }
 
 function rebuild(messages: readonly InTransit[], recordOf: (message: InTransit) => OutgoingRecord): BatchPart[] {
@@ -74,7 +83,7 @@ async function produceAsDeadLetter(message: InTransit, options: ProduceAllOption
       return [message];
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      options.events.deadLetterWithheld(excerpt[0]!.topic, (error as Error).message);
+      options.events.deadLetterWithheld(excerpt[0]!.topic, error.message);
       await sleep(REFUSED_EXCERPT_RETRY_MS, undefined, { signal: options.signal });
     }
   }

@@ -25,8 +25,9 @@ export interface ProduceLane {
   /**
    * Resolves when the log has acknowledged everything. Transient errors are retried inside for as long as the lane is open,
    * each time with a fresh producer, so records may be appended twice but are never dropped.
-   * Rejects with IngotError `RECORD_TOO_LARGE` (its `topicPartition` tells which; the other partitions of the call may or may not
-   * have been appended: send them again), or with `LANE_CLOSED`.
+   * Rejects with IngotError `RECORD_TOO_LARGE` when everything has been appended except batches that are too large, and what lies behind them
+   * for the same partition: its `details.pending` are their places in `batches`, `details.topicPartition` is that of the first. Or with
+   * `LANE_CLOSED`.
    */
   send(batches: readonly EncodedRecords[]): Promise<void>;
   /** Waits for the call in flight until the deadline, then breaks it. Never hangs. */

@@ -35,8 +35,9 @@ interface OpenProducer {
 }
 
 /**
- * One producer with one send in flight. After any rejected send the producer is thrown away and the records go to a new one: the
- * library reuses sequence numbers after an error, and the broker would take new records for those it already has.
+ * One producer with one send in flight. After a rejected send the producer is thrown away and the records go to a new one: the library
+ * reuses sequence numbers after an error, and the broker would take new records for those it already has. Only a batch that is too large
+ * leaves the producer as it was, see `#sendUntilAcknowledged`.
  */
 export class KafkaProduceLane implements ProduceLane {
   readonly #address: KafkaAddress;
@@ -53,7 +54,7 @@ export class KafkaProduceLane implements ProduceLane {
   async send(batches: readonly EncodedRecords[]): Promise<void> {
     if (this.#closing.signal.aborted) throw this.#closedError();
     if (this.#sending !== null) throw new IngotError('LANE_BUSY', `lane ${this.#options.name}: send was called while one was in flight`);
-    const sending = this.#sendUntilAcknowledged(batches.filter((batch) => batch.count > 0));
+    const sending = this.#sendUntilAcknowledged(batches);
     this.#sending = sending;
     try {
       await sending;
@@ -78,32 +79,43 @@ export class KafkaProduceLane implements ProduceLane {
   }
 
   async #sendUntilAcknowledged(batches: readonly EncodedRecords[]): Promise<void> {
-    const pending = new Set(batches);
+    const pending = new Set(batches.filter((batch) => batch.count > 0));
     let oneByOne = false;
     for (let attempt = 1; pending.size > 0; attempt++) {
+      let refusal: Refusal | null = null;
       try {
-        await this.#sendPending(pending, oneByOne);
+        refusal = await this.#sendPending(pending, oneByOne);
       } catch (error) {
-        this.#discardProducer(new Error('the producer is replaced after a rejected send'));
-        if (this.#closing.signal.aborted) throw this.#closedError();
-        if (error instanceof IngotError && error.code === 'RECORD_TOO_LARGE') {
-          produceGivenUp({ lane: this.#options.name, reason: errorText(error) });
-          throw error;
-        }
-        if (isTooLargeError(error)) {
-          // The answer does not tell which partition: ask for each alone.
+        const isClosing = this.#closing.signal.aborted;
+        if (isTooLargeError(error) && !isClosing) {
+          // The answer does not tell which partition: each is sent alone. By the same producer and with the same sequence numbers, so that the
+          // broker knows those again that it has appended; with fewer acks than all there are none, and those are there twice.
           oneByOne = true;
           continue;
         }
+        this.#discardProducer(new Error('the producer is replaced after a rejected send'));
+        if (isClosing) throw this.#closedError();
         const retryInMs = backOffMs(attempt, BACK_OFF);
         produceRepeated({ lane: this.#options.name, attempt, retryInMs, error: errorText(error) });
         await pause(retryInMs, this.#closing.signal);
       }
+      if (refusal !== null) {
+        // The producer stays: everything that was appended is acknowledged, so no sequence number is used for something else.
+        const error = tooLarge(
+          refusal,
+          batches.flatMap((batch, at) => (pending.has(batch) ? [at] : [])),
+        );
+        produceGivenUp({ lane: this.#options.name, reason: errorText(error) });
+        throw error;
+      }
     }
   }
 
-  /** Sends what is left, one leader after the other, and removes from `pending` what was acknowledged. */
-  async #sendPending(pending: Set<EncodedRecords>, oneByOne: boolean): Promise<void> {
+  /**
+   * Sends what is left, one leader after the other, and removes from `pending` what was acknowledged. What is too large alone stays, and what
+   * lies behind it for the same partition, whose order must not change; resolves with the first of those.
+   */
+  async #sendPending(pending: Set<EncodedRecords>, oneByOne: boolean): Promise<Refusal | null> {
     const { handle, producer, topics } = this.#open ?? (await this.#openProducer());
     const newTopics = [...pending].map(({ topic }) => topic).filter((topic) => !topics.has(topic));
     if (newTopics.length > 0) {
@@ -112,22 +124,29 @@ export class KafkaProduceLane implements ProduceLane {
     }
     const planned = planCalls([...pending], (batch) => leaderOf(handle.cluster, batch));
     const calls = oneByOne ? planned.flat().map((batch) => [batch]) : planned;
-    for (const call of calls) {
-      await this.#sendCall(producer, call);
-      for (const batch of call) pending.delete(batch);
+    const refusals = new Map<string, Refusal>();
+    for (const all of calls) {
+      const call = all.filter((batch) => !refusals.has(partitionName(batch)));
+      const refusal = call.length === 0 ? null : await this.#sendCall(producer, call);
+      if (refusal === null) for (const batch of call) pending.delete(batch);
+      else refusals.set(partitionName(refusal.batch), refusal);
     }
+    const [first] = refusals.values();
+    return first ?? null;
   }
 
-  async #sendCall(producer: Producer, call: readonly EncodedRecords[]): Promise<void> {
+  /** Resolves with a refusal when the call is of one batch and that is too large. */
+  async #sendCall(producer: Producer, call: readonly EncodedRecords[]): Promise<Refusal | null> {
     const only = call.length === 1 ? call[0]! : null;
-    if (only !== null && only.records.length > MAX_CALL_BYTES) throw tooLarge(only, null);
+    if (only !== null && only.records.length > MAX_CALL_BYTES) return { batch: only, cause: null };
     const acks = ACKS[this.#options.acks];
     const compression = compressionType(this.#options.compression ?? 'none');
     try {
       const answered = await this.#beforeDeadline(producer.sendBatch({ acks, compression, topicMessages: asTopicMessages(call) }));
       if (acks !== ACKS.none) requireAllAnswered(call, answered);
+      return null;
     } catch (error) {
-      if (only !== null && isTooLargeError(error)) throw tooLarge(only, error);
+      if (only !== null && isTooLargeError(error)) return { batch: only, cause: error };
       throw error;
     }
   }
@@ -157,11 +176,22 @@ export class KafkaProduceLane implements ProduceLane {
   }
 }
 
-function tooLarge(batch: EncodedRecords, cause: unknown): IngotError {
+/** A batch that is too large alone, and the broker's error. */
+interface Refusal {
+  readonly batch: EncodedRecords;
+  readonly cause: unknown;
+}
+
+function partitionName({ topic, partition }: EncodedRecords): string {
+  return `${topic}-${partition}`;
+}
+
+/** pending: the places of the batches that were not appended, in the order of `send`. */
+function tooLarge({ batch, cause }: Refusal, pending: readonly number[]): IngotError {
   const { topic, partition, count } = batch;
   const what = count === 1 ? 'a record' : `a batch of ${count} records`;
   return new IngotError('RECORD_TOO_LARGE', `${what} of ${batch.records.length} bytes is larger than ${topic}-${partition} accepts`, {
     cause,
-    details: { topicPartition: { topic, partition }, count },
+    details: { topicPartition: { topic, partition }, count, pending },
   });
 }

@@ -111,19 +111,23 @@ export function describeLog(name: string, makeLog: () => LogUnderTest): void {
         expect(values(await readToEnd(loop, at))).toEqual(['a', 'c']);
       });
 
-      it('names the partition whose batch is too large, and accepts the others again', async () => {
+      it('names the batches that are too large, and appends all others, once', async () => {
         const topic = await newTopic({ 'max.message.bytes': '2000' });
         const lane = client.produceLane({ name: 'lane', acks: 'all' });
-        const good = [encoded({ topic, partition: 0 }, ['a']), encoded({ topic, partition: 2 }, ['b'])];
-        const tooLarge = encoded({ topic, partition: 1 }, ['x'.repeat(3000)]);
-        await expect(lane.send([good[0]!, tooLarge, good[1]!])).rejects.toMatchObject({
+        const to = (partition: number, value: string) => encoded({ topic, partition }, [value]);
+        // Partition 0 has something already, so that its sequence numbers have begun.
+        await lane.send([to(0, 'first')]);
+        const tooLarge = 'x'.repeat(3000);
+        const call = [to(0, 'a'), encoded({ topic, partition: 0 }, []), to(1, tooLarge), to(2, 'b'), to(1, 'behind'), to(0, tooLarge)];
+        await expect(lane.send(call)).rejects.toMatchObject({
           code: 'RECORD_TOO_LARGE',
-          details: { topicPartition: { topic, partition: 1 } },
+          details: { topicPartition: { topic, partition: 1 }, pending: [2, 4, 5] },
         });
-        await lane.send(good);
-        expect(values(await readToEnd(loop, { topic, partition: 0 })).at(-1)).toBe('a');
-        expect(values(await readToEnd(loop, { topic, partition: 1 }))).toEqual([]);
-        expect(values(await readToEnd(loop, { topic, partition: 2 })).at(-1)).toBe('b');
+        // The same lane goes on, also with as many records as were refused.
+        await lane.send([to(0, 'c'), to(1, 'd'), to(2, 'e')]);
+        expect(values(await readToEnd(loop, { topic, partition: 0 }))).toEqual(['first', 'a', 'c']);
+        expect(values(await readToEnd(loop, { topic, partition: 1 }))).toEqual(['d']);
+        expect(values(await readToEnd(loop, { topic, partition: 2 }))).toEqual(['b', 'e']);
       });
 
       it('waits for a log that does not answer, until closed, which does not hang', async () => {

@@ -26,11 +26,11 @@ export class HeldLane implements ProduceLane {
   async send(batches: readonly EncodedRecords[]): Promise<void> {
     this.sends++;
     if (this.#waiting !== null) throw new IngotError('LANE_BUSY', 'a send is in flight');
-    const tooLarge = batches.find((batch) => batch.records.length > (this.maxBytesOfTopic.get(batch.topic) ?? this.maxBatchBytes));
-    if (tooLarge !== undefined) {
-      // As the broker does: what stands before the refused partition may have been appended.
-      this.#append(batches.slice(0, batches.indexOf(tooLarge)));
-      throw new IngotError('RECORD_TOO_LARGE', 'too large');
+    const isTooLarge = (batch: EncodedRecords) => batch.records.length > (this.maxBytesOfTopic.get(batch.topic) ?? this.maxBatchBytes);
+    const pending = batches.flatMap((batch, at) => (isTooLarge(batch) ? [at] : []));
+    if (pending.length > 0) {
+      this.#append(batches.filter((batch) => !isTooLarge(batch)));
+      throw new IngotError('RECORD_TOO_LARGE', 'too large', { details: { pending } });
     }
     if (this.isHeld) {
       await new Promise<void>((resolve, reject) => {

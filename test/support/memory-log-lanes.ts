@@ -40,10 +40,32 @@ export class MemoryProduceLane implements ProduceLane {
     await this.#log.reachable(this.#closing.signal);
     if (this.#closing.signal.aborted) throw this.#closedError();
     const filled = batches.filter((batch) => batch.count > 0);
-    for (const batch of filled) this.#log.requireSize(batch);
+    const refused = this.#refused(filled);
     // An acknowledgement that is lost on its way makes a lane send again: at least once.
     const times = this.#log.takeProduceFault(this.#name) === 'acknowledgement-lost' ? 2 : 1;
-    for (let time = 0; time < times; time++) for (const batch of filled) this.#log.partition(batch).append(batch, null);
+    const taken = filled.filter((batch) => !refused.has(batch));
+    for (let time = 0; time < times; time++) for (const batch of taken) this.#log.partition(batch).append(batch, null);
+    const [first] = refused.values();
+    if (first === undefined) return;
+    const pending = batches.flatMap((batch, at) => (refused.has(batch) ? [at] : []));
+    throw new IngotError('RECORD_TOO_LARGE', first.message, { details: { ...first.details, pending } });
+  }
+
+  /** What is too large, and what lies behind that for the same partition. */
+  #refused(batches: readonly EncodedRecords[]): Map<EncodedRecords, IngotError> {
+    const refused = new Map<EncodedRecords, IngotError>();
+    const ofPartition = new Map<string, IngotError>();
+    for (const batch of batches) {
+      const partition = `${batch.topic}-${batch.partition}`;
+      try {
+        this.#log.requireSize(batch);
+      } catch (error) {
+        if (!ofPartition.has(partition)) ofPartition.set(partition, error as IngotError);
+      }
+      const refusal = ofPartition.get(partition);
+      if (refusal !== undefined) refused.set(batch, refusal);
+    }
+    return refused;
   }
 
   #closedError(): IngotError {
