@@ -4,6 +4,7 @@ import { runIngot } from '../support/ingot-process.ts';
 import { alertViolations, journalViolations, partViolations } from '../support/oracle/invariants.ts';
 import type { RoleProcess } from '../support/role-process.ts';
 import { addPartitions, deleteRecordsBelow, forgetGroup, recreateTopic, scribble } from '../support/topic-vandal.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 // The state topic is lost or damaged while devices go on talking: the aggregator refuses, `ingot rebuild-state` makes the state anew, and
 // what comes out is what would have come out without all that.
@@ -119,7 +120,14 @@ describe('the aggregator refuses', () => {
   test('readings of which some were deleted unread, until that is accepted', { timeout: 240_000 }, async () => {
     const feeding = await interrupted('stopped');
     const { pipeline } = feeding;
-    const ends = await pipeline.log.admin().watermarks(`${pipeline.prefix}readings`);
+    const watermarks = () => pipeline.log.admin().watermarks(`${pipeline.prefix}readings`);
+    const stoppedAt = await watermarks();
+    let ends = stoppedAt;
+    const isUnreadEverywhere = async (): Promise<boolean> => {
+      ends = await watermarks();
+      return ends.every(({ highWatermark }, partition) => highWatermark > stoppedAt[partition]!.highWatermark);
+    };
+    await waitUntil(isUnreadEverywhere, 'readings that nobody has read, in each partition');
     await deleteRecordsBelow(
       `${pipeline.prefix}readings`,
       ends.map(({ highWatermark }) => highWatermark),
@@ -127,6 +135,7 @@ describe('the aggregator refuses', () => {
     const refused = await expectRefusal(feeding, 'LOG_TRUNCATED');
     expect(refused.log()).toContain('--accept-loss');
     const role = pipeline.start('aggregate --accept-loss');
+    await feeding.owned([role]);
     await feeding.progress([role], 200);
     await feeding.end(role);
     const { partitions } = await pipeline.dump();
