@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Alert } from '../core/alert-record.ts';
-import { CompressedBatchError, CorruptBatchError } from '../core/batch-errors.ts';
+import { CorruptBatchError } from '../core/batch-errors.ts';
+import { offsetAfterBatch } from '../core/batch-layout.ts';
 import { RecordReader } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import type { FetchLoop, LogAdmin, PartitionCursor, Watermarks } from '../kafka/log-port.ts';
@@ -25,8 +26,8 @@ export class AlertFeed {
   private readonly stop = new AbortController();
   private readonly cursors = new Set<PartitionCursor>();
   private following: Promise<unknown> = Promise.resolve();
-  /** The oldest offset that is kept, by partition; as of the start. */
-  startOffsets: readonly number[] = [];
+  /** By partition: of what lies before, nobody knows all. The topic no longer goes back so far, or something there cannot be read. */
+  wholeFromOffsets: readonly number[] = [];
 
   constructor(options: AlertFeedOptions) {
     this.options = options;
@@ -35,7 +36,7 @@ export class AlertFeed {
   /** Resolves when everything that was there at the start has been told. Waits for a log or a registry that is away. */
   async start(): Promise<void> {
     const watermarks = await this.options.admin.watermarks(this.options.topic);
-    this.startOffsets = watermarks.map(({ logStartOffset }) => logStartOffset);
+    this.wholeFromOffsets = watermarks.map(({ logStartOffset }) => logStartOffset);
     const caughtUp = watermarks.map(() => Promise.withResolvers<void>());
     this.following = Promise.all(watermarks.map((marks, partition) => this.follow(partition, marks, caughtUp[partition]!.resolve)));
     await Promise.all(caughtUp.map(({ promise }) => promise));
@@ -51,8 +52,8 @@ export class AlertFeed {
   private async follow(partition: number, { logStartOffset, highWatermark }: Watermarks, onCaughtUp: () => void): Promise<void> {
     const { topic, loop } = this.options;
     let offset = logStartOffset;
-    if (offset >= highWatermark) onCaughtUp();
     while (!this.stop.signal.aborted) {
+      if (offset >= highWatermark) onCaughtUp();
       const cursor = loop.open({ topic, partition }, offset);
       this.cursors.add(cursor);
       try {
@@ -62,7 +63,9 @@ export class AlertFeed {
         }
       } catch (error) {
         if (this.stop.signal.aborted) break;
-        offset = await this.offsetAfter(error, partition, offset);
+        const next = await this.offsetAfter(error, partition, offset);
+        if (next > offset) this.wholeFromOffsets = this.wholeFromOffsets.with(partition, next);
+        offset = next;
       } finally {
         this.cursors.delete(cursor);
         cursor.close();
@@ -79,9 +82,10 @@ export class AlertFeed {
     try {
       while (reader.next()) if (reader.valueStart >= 0 && reader.offset >= offset) await this.tell(reader, fetched.partition);
     } catch (error) {
-      if (!(error instanceof CorruptBatchError || error instanceof CompressedBatchError)) throw error;
-      events.alertUnreadable({ partition: fetched.partition, offset: reader.nextOffset, why: error.message });
-      throw new SkipTo(Math.max(reader.nextOffset + 1, fetched.lastStableOffset));
+      if (!(error instanceof CorruptBatchError)) throw error;
+      const at = Math.max(offset, reader.nextOffset);
+      events.alertUnreadable({ partition: fetched.partition, offset: at, why: error.message });
+      throw new SkipTo(offsetAfterDamage(at, offsetAfterBatch(reader.buffer, error.baseOffset), fetched));
     }
     return Math.max(offset, reader.nextOffset);
   }
@@ -106,7 +110,7 @@ export class AlertFeed {
         return;
       } catch (cause) {
         events.feedInterrupted(cause);
-        await sleep(RETRY_MS, undefined, { signal: this.stop.signal });
+        await this.rest();
       }
     }
   }
@@ -114,16 +118,35 @@ export class AlertFeed {
   /** Where to go on after an interruption: where it was, after what is damaged, or at the start of what is still kept. */
   private async offsetAfter(error: unknown, partition: number, offset: number): Promise<number> {
     if (error instanceof SkipTo) return error.offset;
-    events.feedInterrupted(error);
+    const { code, details } = error instanceof IngotError ? error : { code: null, details: {} };
+    const isDamage = code === 'CORRUPT_BATCH' || code === 'COMPRESSED_INPUT';
+    if (isDamage) events.alertUnreadable({ partition, offset, why: (error as IngotError).message });
+    else events.feedInterrupted(error);
     try {
-      await sleep(RETRY_MS, undefined, { signal: this.stop.signal });
-      if (!(error instanceof IngotError) || error.code !== 'OFFSET_OUT_OF_RANGE') return offset;
-      return (await this.options.admin.watermarks(this.options.topic))[partition]?.logStartOffset ?? offset;
+      if (!isDamage) await this.rest();
+      if (!isDamage && code !== 'OFFSET_OUT_OF_RANGE') return offset;
+      const marks = (await this.options.admin.watermarks(this.options.topic))[partition];
+      if (marks === undefined) return offset;
+      return isDamage ? offsetAfterDamage(offset, details.nextOffset, marks) : marks.logStartOffset;
     } catch {
       // Closed, or the log is away: the next round finds out.
+      await this.rest().catch(() => undefined);
       return offset;
     }
   }
+
+  /** Rejects when the feed is closed. */
+  private async rest(): Promise<void> {
+    await sleep(RETRY_MS, undefined, { signal: this.stop.signal });
+  }
+}
+
+/**
+ * Where to go on behind a batch that cannot be read and that claims to end before `claimed`. When that cannot be true, at the next offset: the
+ * log gives the batch again for as long as it goes on.
+ */
+function offsetAfterDamage(offset: number, claimed: unknown, { highWatermark }: { readonly highWatermark: number }): number {
+  return typeof claimed === 'number' && claimed > offset && claimed <= highWatermark ? claimed : offset + 1;
 }
 
 /** Damage in the log that nothing repairs: what lies behind it is still wanted. */

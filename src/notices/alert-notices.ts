@@ -107,7 +107,7 @@ export class AlertNotices {
     const retained = await connection.retained(`${this.options.prefix}+/+`);
     // From here on every transition waits: what is published now and what comes meanwhile may be the same, but nothing is missed.
     this.isReconcileDue = false;
-    const notices = this.firing.reconcile(retained.messages, this.feed.startOffsets);
+    const notices = this.firing.reconcile(retained.messages, this.feed.wholeFromOffsets);
     for (let at = 0; at < notices.length; at += IN_FLIGHT_MAX) await this.publish(connection, notices.slice(at, at + IN_FLIGHT_MAX));
     events.reconciled({ retained: retained.messages.size, firing: this.firing.size, corrected: notices.length });
     if (retained.isWhole) return;

@@ -54,14 +54,14 @@ export class FiringAlerts {
 
   /**
    * What makes the broker's retained messages right. A message about an alert that does not fire is taken away, unless its transition is
-   * older than the topic goes back (`startOffsets` by partition): then nobody knows better.
+   * from before what was read without a gap (`wholeFromOffsets` by partition): then nobody knows better.
    */
-  reconcile(retained: ReadonlyMap<string, Buffer>, startOffsets: readonly number[]): Notice[] {
+  reconcile(retained: ReadonlyMap<string, Buffer>, wholeFromOffsets: readonly number[]): Notice[] {
     const notices: Notice[] = [];
     for (const [topic, found] of retained) {
       if (this.firing.has(topic)) continue;
       const place = placeIn(found);
-      const isForgotten = place !== null && place.offset < (startOffsets[place.partition] ?? 0);
+      const isForgotten = place !== null && place.offset < (wholeFromOffsets[place.partition] ?? 0);
       if (!isForgotten) notices.push({ topic, payload: '', retain: true });
     }
     for (const [topic, payload] of this.firing) {

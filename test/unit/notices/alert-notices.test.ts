@@ -4,6 +4,8 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Alert } from '../../../src/core/alert-record.ts';
 import { RecordsEncoder } from '../../../src/core/record-batch.ts';
+import { IngotError } from '../../../src/errors.ts';
+import type { FetchLoop } from '../../../src/kafka/log-port.ts';
 import { AlertNotices } from '../../../src/notices/alert-notices.ts';
 import type { NoticeBroker, NoticeConnection } from '../../../src/notices/notices-ports.ts';
 import { metricsRegistry } from '../../../src/ops/metrics.ts';
@@ -68,7 +70,10 @@ const DECODER: ValueDecoder<Alert> = {
 let running: AlertNotices | undefined;
 afterEach(async () => await running?.stop(1_000));
 
-async function begin(broker: FakeBroker, before: readonly Partial<Alert>[] = []) {
+/** Damage at an offset of what is there before: each of these alerts is in a batch of its own then. */
+type Damage = (log: MemoryLog, loop: FetchLoop) => FetchLoop;
+
+async function begin(broker: FakeBroker, before: readonly Partial<Alert>[] = [], damage: Damage | null = null) {
   const log = new MemoryLog();
   log.createTopic({ name: TOPIC, partitions: 1, replicationFactor: 1, configs: {} });
   const client = log.client();
@@ -78,8 +83,11 @@ async function begin(broker: FakeBroker, before: readonly Partial<Alert>[] = [])
     for (const alert of alerts) encoder.add(null, Buffer.from(JSON.stringify(alert)), 0);
     if (alerts.length > 0) log.partition(AT).append({ ...AT, records: encoder.take(), count: encoder.count, baseTimestampMs: 0 }, null);
   };
-  append(before);
-  const loop = client.fetchLoop({ name: 'test', maxWaitMs: 20, maxBytesPerPartition: 10_000_000, isolation: 'committed' });
+  if (damage === null) append(before);
+  else for (const alert of before) append([alert]);
+  const maxBytesPerPartition = damage === null ? 10_000_000 : 1;
+  const sound = client.fetchLoop({ name: 'test', maxWaitMs: 20, maxBytesPerPartition, isolation: 'committed' });
+  const loop = damage?.(log, sound) ?? sound;
   const admin = client.admin();
   const notices = new AlertNotices({ prefix: 'alerts/', broker, topic: TOPIC, loop, admin, decoder: DECODER, onBroker: () => undefined });
   running = notices;
@@ -131,6 +139,55 @@ test('when nothing of what is looked at may be taken away, it is told, and not l
   await waitUntil(() => broker.published.length === 2, 'the next one', 20_000);
   expect(broker.published).toEqual(['alerts/d1/hot RAISED', 'alerts/d2/hot RAISED']);
 });
+
+/** What the loop says of a batch that it cannot unpack. */
+const refusing =
+  (code: 'CORRUPT_BATCH' | 'COMPRESSED_INPUT', details: Record<string, unknown>): Damage =>
+  (_log, loop) => ({
+    open: (at, offset) => {
+      const cursor = loop.open(at, offset);
+      const next = async () => {
+        const fetched = await cursor.next();
+        if (fetched.fetchOffset === DAMAGED_OFFSET) throw new IngotError(code, 'it cannot be read', { details });
+        return fetched;
+      };
+      return { next, close: () => cursor.close() };
+    },
+    close: () => loop.close(),
+  });
+const DAMAGED_OFFSET = 1;
+
+const damaging: Damage = (log, loop) => {
+  log.partition(AT).damage(DAMAGED_OFFSET);
+  return loop;
+};
+const damages: [string, Damage][] = [
+  ['does not match its checksum', damaging],
+  ['cannot be unpacked', refusing('CORRUPT_BATCH', { nextOffset: DAMAGED_OFFSET + 1 })],
+  ['unpacks to too much', refusing('COMPRESSED_INPUT', { nextOffset: DAMAGED_OFFSET + 1 })],
+  ['claims to go on beyond the end', refusing('CORRUPT_BATCH', { nextOffset: 1_000_000 })],
+  ['does not say where it ends', refusing('CORRUPT_BATCH', {})],
+];
+
+test.each(damages)(
+  'a batch that %s is left out, not what lies behind it, nor a message that it may be about',
+  async (_how, damage) => {
+    const broker = new FakeBroker();
+    const leave = (deviceId: string, offset: number) =>
+      broker.retained.set(`alerts/${deviceId}/hot`, JSON.stringify({ ...raised(deviceId), record: { partition: 0, offset } }));
+    leave('d2', DAMAGED_OFFSET);
+    leave('d4', 3);
+    const before = [raised('d1'), raised('d2'), raised('d3'), raised('d4'), resolved('d4')];
+    const { append } = await begin(broker, before, damage);
+    await waitUntil(() => broker.published.length === 3, 'the reconciliation', 20_000);
+    append([raised('d5')]);
+    await waitUntil(() => broker.published.length === 4, 'what comes later', 20_000);
+    const told = ['alerts/d4/hot nothing', 'alerts/d1/hot RAISED', 'alerts/d3/hot RAISED', 'alerts/d5/hot RAISED'];
+    expect(broker.published).toEqual(told);
+    expect(broker.shown).toEqual({ 'alerts/d1/hot': 1, 'alerts/d2/hot': 1, 'alerts/d3/hot': 1, 'alerts/d5/hot': 1 });
+  },
+  30_000,
+);
 
 test('then each transition is told in its order, and a stop tells what waits', async () => {
   const broker = new FakeBroker();
