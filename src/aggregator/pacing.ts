@@ -7,6 +7,11 @@ export interface CommitPace {
   readonly behind: { readonly recordsMax: number; readonly intervalMs: number };
   /** More than this many records before the end of the log: behind. */
   readonly behindRecords: number;
+  /**
+   * When more devices than this fall due together by the partition clock, the clock goes there in steps of so many, each a transaction of its
+   * own. 5 000 when it is not said.
+   */
+  readonly dueDevicesMax?: number;
 }
 
 export const DEFAULT_PACE: CommitPace = {
@@ -14,6 +19,12 @@ export const DEFAULT_PACE: CommitPace = {
   behind: { recordsMax: 100_000, intervalMs: 1_000 },
   behindRecords: 5_000,
 };
+
+const DUE_DEVICES_MAX = 5_000;
+
+export function dueDevicesMaxOf({ dueDevicesMax = DUE_DEVICES_MAX }: CommitPace): number {
+  return dueDevicesMax;
+}
 
 /** Rows of a live partition wait so long for those that come with them: devices that report together end their windows together. */
 const LIVE_ROWS_MS = 10;

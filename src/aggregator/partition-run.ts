@@ -4,18 +4,19 @@ import type { ProfileChange } from '../core/device-profile.ts';
 import { FOLD_VERSION } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
 import { RecordReader } from '../core/record-batch.ts';
-import { attemptOf, firstAppendTimeOf } from '../core/replay-headers.ts';
+import { firstAppendTimeOf } from '../core/replay-headers.ts';
 import { traceContextOfHeaders } from '../core/trace-context.ts';
-import { IngotError } from '../errors.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
-import { slicePatienceMs, sliceRecordsMax } from './pacing.ts';
+import { APPEND_TIME_AHEAD_MAX_MS, appendTimeAhead } from './append-time.ts';
+import { IdleClock } from './idle-clock.ts';
+import { dueDevicesMaxOf, slicePatienceMs, sliceRecordsMax } from './pacing.ts';
 import { ProfileFeed, type TakenProfiles } from './profile-feed.ts';
 import { ProfileRepeats } from './profile-repeats.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
 import { nextRecord } from './read-range.ts';
-import { type RefusedTimes, refusalDetail } from './refusal-detail.ts';
+import { type RefusedTimes, refusalDetail, refusedRecord } from './refusal-detail.ts';
 import type { RestoredPartition } from './restore-partition.ts';
 import { changesOf } from './restore-profiles.ts';
 import { routedReading } from './routed-reading.ts';
@@ -24,15 +25,12 @@ import { SliceWriter } from './slice-writer.ts';
 // A partition from its restore to its end: slice after slice, fold and commit. It folds in place and undoes nothing: after any error the whole
 // object is dropped, and the next one begins from the log.
 
-const TICK_INTERVAL_MS = 250;
-/** An append time further ahead than this is a broken clock, and believing it would close every window. */
-const APPEND_TIME_AHEAD_MAX_MS = 3_600_000;
 const SETTINGS_REPEAT_MS = 86_400_000;
 const SCHEMA_RETRY_MS = 1_000;
 const PROFILES_PER_TRANSACTION = 500;
 /** Where only transaction markers came the position is committed this late, so that retention may delete them. */
 const IDLE_POSITION_MS = 30_000;
-/** A slice ends early when it has put out this many records, so that transactions stay bounded whatever the input does. */
+/** A slice ends early when it has put out this many records; what falls due by the clock comes in steps (`stepTowards`). */
 const OUTPUT_RECORDS_MAX = 50_000;
 
 /** One partition as the terminal and the page show it. */
@@ -56,6 +54,7 @@ export class PartitionRun {
   private readonly partition: number;
   private readonly lane: TransactionLane;
   private readonly onCommitting: (committing: boolean) => void;
+  private readonly dueDevicesMax: number;
   private readonly fold: RestoredPartition['fold'];
   private readonly settings: SettingsRecord;
   private readonly writer: SliceWriter;
@@ -79,9 +78,7 @@ export class PartitionRun {
   private lagRecords = 0;
   /** Of these, what no open transaction holds back. */
   private readableRecords = 0;
-  /** Where ticks count from: the partition clock, and performance.now() when it was known to be right. */
-  private clockBase: { readonly clockMs: number; readonly atMs: number };
-  private tickedAtMs = 0;
+  private readonly idleClock: IdleClock;
   /** The journal outlives neither the process that began it nor eight days, so each run tells its settings first. */
   private settingsJournaledClockMs = Number.NEGATIVE_INFINITY;
   private readonly profileRepeats = new ProfileRepeats();
@@ -99,6 +96,7 @@ export class PartitionRun {
     this.partition = partition;
     this.lane = options.lane;
     this.onCommitting = options.onCommitting;
+    this.dueDevicesMax = dueDevicesMaxOf(context.pace);
     this.fold = restored.fold;
     this.settings = restored.settings;
     this.position = restored.position;
@@ -106,7 +104,7 @@ export class PartitionRun {
     this.txnSeq = restored.txnSeq;
     this.lastFolded = restored.lastFolded;
     this.devicesOffset = restored.devicesOffset;
-    this.clockBase = { clockMs: restored.fold.clockMs, atMs: performance.now() };
+    this.idleClock = new IdleClock(restored.fold.clockMs);
     this.writer = new SliceWriter({ topics: context.topics, partition, encoders: context.encoders });
     this.writer.begin(Date.now());
   }
@@ -214,7 +212,8 @@ export class PartitionRun {
     const at = { topic: this.context.topics.readings, partition: this.partition };
     reader.reset(fetched);
     while (nextRecord(reader, at)) {
-      if (reader.timestampMs > appendTimeMaxMs) throw this.appendTimeAhead();
+      if (reader.timestampMs > appendTimeMaxMs) throw appendTimeAhead(reader, at);
+      if (fold.stepBefore(reader.timestampMs, this.dueDevicesMax) !== null && !(await this.stepTowards(reader.timestampMs))) return;
       for (let unknown = this.foldRecord(); unknown !== null; unknown = this.foldRecord()) {
         this.noteLastFolded();
         if (!(await this.loadSchema(unknown))) return;
@@ -230,7 +229,7 @@ export class PartitionRun {
     this.noteLastFolded();
     this.position = Math.max(this.position, reader.nextOffset);
     // Markers and aborted records tell nothing about the partition clock.
-    if (this.lastRecord.offset !== lastOffsetBefore) this.clockBase = { clockMs: fold.clockMs, atMs: performance.now() };
+    if (this.lastRecord.offset !== lastOffsetBefore) this.idleClock.set(fold.clockMs);
   }
 
   /** Applies what was said of devices, in a transaction of its own between two records. */
@@ -283,14 +282,8 @@ export class PartitionRun {
   }
 
   private deadLetter(reason: ReadingRejectReason, times: RefusedTimes | null): void {
-    const { offset, buffer, keyStart, keyEnd, valueStart, valueEnd } = this.reader;
-    const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd);
-    const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd);
     const detail = refusalDetail(reason, times, this.fold.settings);
-    const headers = this.reader.headers();
-    const firstAppendTimeMs = firstAppendTimeOf(headers, this.reader.timestampMs);
-    const trace = traceContextOfHeaders(headers);
-    this.writer.deadLetter({ offset, reason, detail, key, value, firstAppendTimeMs, attempt: attemptOf(headers), trace });
+    this.writer.deadLetter(refusedRecord(this.reader, reason, detail));
   }
 
   /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */
@@ -313,14 +306,31 @@ export class PartitionRun {
    * the log was asked and said that there was nothing.
    */
   private async tickTo(askedAtMs: number): Promise<void> {
-    const { clockBase, fold } = this;
-    if (clockBase.clockMs < 0 || askedAtMs - this.tickedAtMs < TICK_INTERVAL_MS) return;
-    const clockMs = clockBase.clockMs + Math.floor(askedAtMs - clockBase.atMs);
-    if (clockMs <= fold.clockMs || !fold.hasDueBy(clockMs)) return;
+    const { idleClock, fold } = this;
+    const clockMs = idleClock.tickAt(askedAtMs);
+    if (clockMs === null || clockMs <= fold.clockMs || !fold.hasDueBy(clockMs)) return;
+    idleClock.ticked(askedAtMs);
+    if ((await this.stepTowards(clockMs)) && fold.hasDueBy(clockMs)) await this.commitTick(clockMs);
+  }
+
+  /**
+   * Moves the partition clock towards clockMs until no more than so many devices are due there: the windows of a whole partition in one step
+   * would hold up heartbeats, and every next owner. What is due in the same millisecond closes together. False when told to stop meanwhile.
+   */
+  private async stepTowards(clockMs: number): Promise<boolean> {
+    const { fold, dueDevicesMax } = this;
+    this.noteLastFolded();
+    for (let stepMs = fold.stepBefore(clockMs, dueDevicesMax); stepMs !== null; stepMs = fold.stepBefore(clockMs, dueDevicesMax)) {
+      if (this.stop.signal.aborted) return false;
+      await this.commitTick(stepMs);
+    }
+    return true;
+  }
+
+  private async commitTick(clockMs: number): Promise<void> {
     // A tick is a transaction without input, so what lies before it is committed first: markers too.
     if (this.position > this.committed) await this.commit();
-    this.tickedAtMs = askedAtMs;
-    fold.tick(clockMs);
+    this.fold.tick(clockMs);
     await this.commit({ tick: true });
   }
 
@@ -386,14 +396,5 @@ export class PartitionRun {
       late: counts.late,
       notJudged: counts.notJudged,
     };
-  }
-
-  private appendTimeAhead(): IngotError {
-    const { offset, timestampMs } = this.reader;
-    const where = `${this.context.topics.readings}-${this.partition} offset ${offset}`;
-    return new IngotError(
-      'APPEND_TIME_AHEAD',
-      `${where} was appended at ${new Date(timestampMs).toISOString()}, more than an hour ahead of this machine's clock. Correct the clock that is wrong.`,
-    );
   }
 }

@@ -1,6 +1,10 @@
 import { formatDuration } from '../core/duration-text.ts';
 import type { FoldSettings } from '../core/fold-settings.ts';
 import type { ReadingRejectReason } from '../core/outcome.ts';
+import type { RecordReader } from '../core/record-batch.ts';
+import { attemptOf, firstAppendTimeOf } from '../core/replay-headers.ts';
+import { traceContextOfHeaders } from '../core/trace-context.ts';
+import type { RefusedRecord } from './slice-writer.ts';
 
 /** What a refused reading said, as far as it could be read. */
 export interface RefusedTimes {
@@ -28,6 +32,17 @@ export function refusalDetail(reason: ReadingRejectReason, times: RefusedTimes |
         ? ''
         : `event time ${distance(times.eventTimeMs, times.firstAppendTimeMs)} before the append time; ${formatDuration(settings.pastLimitMs ?? Number.POSITIVE_INFINITY)} is allowed`;
   }
+}
+
+/** The record that the reader stands on, for the dead letters; its bytes are those of the answer. */
+export function refusedRecord(reader: RecordReader, reason: ReadingRejectReason, detail: string): RefusedRecord {
+  const { offset, buffer, keyStart, keyEnd, valueStart, valueEnd } = reader;
+  const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd);
+  const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd);
+  const headers = reader.headers();
+  const firstAppendTimeMs = firstAppendTimeOf(headers, reader.timestampMs);
+  const trace = traceContextOfHeaders(headers);
+  return { offset, reason, detail, key, value, firstAppendTimeMs, attempt: attemptOf(headers), trace };
 }
 
 function distance(eventTimeMs: number, appendTimeMs: number): string {

@@ -1,4 +1,5 @@
-import type { DeviceState } from './device-state.ts';
+import { type DeviceState, deviceDueMs } from './device-state.ts';
+import type { FoldSettings } from './fold-settings.ts';
 
 /** Below this many entries nothing is worth being dropped. */
 const STALE_ENTRIES_MIN = 1_024;
@@ -42,6 +43,22 @@ export class DueQueue {
     device.queuedDueMs = Number.POSITIVE_INFINITY;
     this.queued -= 1;
     return device;
+  }
+
+  /**
+   * When the first devices are due, up to `count` of them and not after `upToMs`, in order. Its cost is that of the devices which it names, and
+   * of those whose bound had become too low.
+   */
+  firstDueMs(count: number, upToMs: number, settings: FoldSettings): number[] {
+    const due: { readonly device: DeviceState; readonly dueMs: number }[] = [];
+    for (let boundMs = this.peekMs(); boundMs <= upToMs && due.length < count; boundMs = this.peekMs()) {
+      const device = this.take()!;
+      const dueMs = deviceDueMs(device, settings);
+      if (dueMs > boundMs) this.ensure(device, dueMs);
+      else due.push({ device, dueMs });
+    }
+    for (const { device, dueMs } of due) this.ensure(device, dueMs);
+    return due.map(({ dueMs }) => dueMs);
   }
 
   clear(): void {

@@ -123,14 +123,16 @@ export class PartitionFold {
 
   /** Whether a tick to clockMs would do anything. */
   hasDueBy(clockMs: number): boolean {
-    const upToMs = Math.max(clockMs, this.clock);
-    while (this.queue.peekMs() <= upToMs) {
-      const device = this.queue.take()!;
-      const dueMs = deviceDueMs(device, this.currentSettings);
-      this.queue.ensure(device, dueMs);
-      if (dueMs <= upToMs) return true;
-    }
-    return false;
+    return this.queue.firstDueMs(1, Math.max(clockMs, this.clock), this.currentSettings).length > 0;
+  }
+
+  /** Where to tick on the way to clockMs, so that no more than devicesMax devices are due at once; null when no more are due by then. */
+  stepBefore(clockMs: number, devicesMax: number): number | null {
+    if (clockMs <= this.clock || this.queue.peekMs() > clockMs) return null;
+    const dueMs = this.queue.firstDueMs(devicesMax + 1, clockMs, this.currentSettings);
+    const stepMs = dueMs[devicesMax - 1]!;
+    // What a change has made overdue cannot be parted: it is due at once wherever the clock goes.
+    return dueMs.length > devicesMax && stepMs > this.clock ? stepMs : null;
   }
 
   /**

@@ -24,10 +24,11 @@ const BUSY = 1;
  */
 const SETTLING_MS = 250_000;
 
-async function outcomeOf({ log, happenings, pace, ...rest }: Story): Promise<string[]> {
+async function outcomeOf({ log, happenings, pace, dueDevicesMax, ...rest }: Story): Promise<string[]> {
   return await inVirtualTime(async (clock) => {
     const behind = { recordsMax: pace.recordsMax * 3, intervalMs: pace.intervalMs * 4 };
-    const options = { partitions: PARTITIONS, busyPartition: BUSY, pace: { live: pace, behind, behindRecords: 6 }, ...rest };
+    const worldPace = { live: pace, behind, behindRecords: 6, dueDevicesMax };
+    const options = { partitions: PARTITIONS, busyPartition: BUSY, pace: worldPace, ...rest };
     const world = new AggregatorWorld(clock, options);
     await new StoryPlayer(world, log).play(happenings);
     await clock.advance(SETTLING_MS);
@@ -73,6 +74,7 @@ const QUIET: Story = {
   log: { setup: { partition: BUSY, partitionCount: PARTITIONS, settings }, steps: [] },
   happenings: [],
   pace: { recordsMax: 1, intervalMs: 5 },
+  dueDevicesMax: 5_000,
   fetchBytes: 1,
   longPollMs: 500,
   latenciesMs: [1],

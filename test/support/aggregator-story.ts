@@ -25,6 +25,7 @@ export interface Story {
   readonly log: RandomLog;
   readonly happenings: readonly Happening[];
   readonly pace: { readonly recordsMax: number; readonly intervalMs: number };
+  readonly dueDevicesMax: number;
   readonly fetchBytes: number;
   readonly longPollMs: number;
   readonly latenciesMs: readonly number[];
@@ -88,6 +89,7 @@ export const story: fc.Arbitrary<Story> = fc.record({
   log: randomLog({ maxMoves: 60 }),
   happenings: fc.array(happening, { minLength: 1, maxLength: 50, size: 'max' }),
   pace: fc.record({ recordsMax: fc.integer({ min: 1, max: 8 }), intervalMs: fc.constantFrom(5, 50, 200) }),
+  dueDevicesMax: fc.constantFrom(1, 2, 5_000),
   fetchBytes: fc.constantFrom(1, 400, 2_000, 100_000),
   longPollMs: fc.constantFrom(500, 5_000, 5_000),
   latenciesMs: fc.array(fc.integer({ min: 1, max: 25 }), { minLength: 1, maxLength: 7 }),
