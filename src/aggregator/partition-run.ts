@@ -73,7 +73,7 @@ export class PartitionRun {
   /** Records folded since the last commit, and since when (performance.now()). */
   private pending = 0;
   private pendingSinceMs = 0;
-  /** When the bridge received the first reading of the slice; null before there is one. */
+  /** When the bridge received the first reading of the slice that is no replay; null before there is one. */
   private oldestReceivedAtMs: number | null = null;
   private lagRecords = 0;
   /** Of these, what no open transaction holds back. */
@@ -251,9 +251,10 @@ export class PartitionRun {
     const routed = routedReading(reader, this.context, this.partition);
     if (routed.kind === 'unknown_schema') return routed.schemaId;
     if (routed.kind === 'value') {
-      if (this.oldestReceivedAtMs === null) this.oldestReceivedAtMs = routed.value.receivedAt;
       const { timestampMs } = reader;
       const firstAppendTimeMs = reader.hasHeaders ? firstAppendTimeOf(reader.headers(), timestampMs) : timestampMs;
+      // How long a replayed one lay among the dead letters says nothing of the way from a device to here.
+      if (this.oldestReceivedAtMs === null && firstAppendTimeMs === timestampMs) this.oldestReceivedAtMs = routed.value.receivedAt;
       const alertsBefore = fold.pendingAlerts;
       const outcome = fold.reading(reader.offset, timestampMs, routed.value, firstAppendTimeMs);
       if (fold.pendingAlerts > alertsBefore && reader.hasHeaders) {

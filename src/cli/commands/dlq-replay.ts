@@ -76,6 +76,7 @@ export const dlqReplay = defineCommand({
       await log.close();
     }
     await printer.end();
+    if (context.signal.aborted) context.stderr.write('Stopped before the end. The same command again goes on with what is left.\n');
     context.stderr.write(`${summary(counts, isDryRun).join('\n')}\n`);
     return counts.refused > 0 ? 4 : 0;
   },
