@@ -126,6 +126,7 @@ test('readings and dead letters above max.message.bytes: the rest goes on, the l
   scene.expectKept(verdict, ledger);
   expect(verdict.inKafka).toBe(400 + large * 20);
   expect(verdict.deadLettered).toBe(large);
+  expect(verdict.duplicates).toBe(0);
   expect([...ledger.reasons.keys()]).toEqual(['record_too_large']);
   expect(await role.stop()).toBe(0);
 });
