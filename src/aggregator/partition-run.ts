@@ -307,10 +307,10 @@ export class PartitionRun {
    * the log was asked and said that there was nothing.
    */
   private async tickTo(askedAtMs: number): Promise<void> {
-    const { idleClock, fold } = this;
-    const clockMs = idleClock.tickAt(askedAtMs);
+    const { fold } = this;
+    const clockMs = this.idleClock.tickAt(askedAtMs);
     if (clockMs === null || clockMs <= fold.clockMs || !fold.hasDueBy(clockMs)) return;
-    idleClock.ticked(askedAtMs);
+    this.idleClock.ticked(askedAtMs);
     if ((await this.stepTowards(clockMs)) && fold.hasDueBy(clockMs)) await this.commitTick(clockMs);
   }
 
@@ -374,7 +374,6 @@ export class PartitionRun {
     extras: CommitExtras,
   ): JournalEntry {
     const isDue = this.fold.clockMs - this.settingsJournaledClockMs >= SETTINGS_REPEAT_MS;
-    const repeat = isDue && extras.settings === undefined;
     if (isDue) {
       this.settingsJournaledClockMs = this.fold.clockMs;
       this.profileRepeats.begin(this.fold.allProfiles);
@@ -391,7 +390,7 @@ export class PartitionRun {
       ...(extras.settings && { settings: extras.settings.settings }),
       ...(extras.profiles && { profiles: extras.profiles }),
       ...(profilesInForce && { profilesInForce }),
-      ...(repeat && { settingsInForce: this.settings.settings }),
+      ...(isDue && extras.settings === undefined && { settingsInForce: this.settings.settings }),
       ...(extras.lost && { lost: extras.lost }),
       counts: Object.fromEntries(Object.entries(counts.outcomes).filter(([, count]) => count > 0)),
       late: counts.late,
