@@ -135,7 +135,7 @@ describe('ingot simulate and ingot verify, on real components', () => {
 
   test('usage and missing files are errors that say what to do', async () => {
     expect(await runIngot(['verify'], environment)).toMatchObject({ code: 2, err: expect.stringContaining('--truth') });
-    expect((await runIngot(['verify', '--truth', join(folder, 'nothing.jsonl')], environment)).code).toBe(1);
+    expect((await runIngot(['verify', '--truth', join(folder, 'nothing.jsonl')], environment)).code).toBe(2);
     const refused = await startIngot(['simulate', '--mqtt-url', 'mqtt://127.0.0.1:1'], environment).ended;
     expect(refused).toMatchObject({ code: 3, err: expect.stringContaining("Start one with 'ingot up', or set MQTT_URL") });
   });

@@ -119,21 +119,23 @@ describe('the MQTT broker is started again', () => {
       devices: 5,
       realMqttUrl: mosquitto.url,
       kafkaBrokers: [kafka.address],
-      settings: { BRIDGE_LINGER: '200ms' },
+      settings: { BRIDGE_BATCH_RECORDS: '50' },
     });
     const ledger = await scene.ledger();
     const first = await scene.startReady();
     const watch = scene.watchOf(first);
     const publisher = await scene.publisher();
-    // The first batch waits at the gate, and none after it comes through.
+    // The batch of the first message waits at the gate, that of the next fifty behind it, and none after these comes through.
     const gate = Promise.withResolvers<Verdict>();
     let requests = 0;
     kafka.onRequest = ({ apiKey }) => {
       if (apiKey !== KAFKA_API.produce) return 'pass';
-      return ++requests === 1 ? gate.promise : 'drop';
+      return ++requests <= 2 ? gate.promise : 'drop';
     };
+    await publisher.burst(1);
+    await waitUntil(() => requests === 1, 'the first batch');
     await publisher.burst(50);
-    await waitUntil(() => watch.last?.inFlight === 50 && requests === 1, 'the messages in flight');
+    await waitUntil(() => watch.last?.inFlight === 51, 'the messages in flight');
     await mosquitto.restart({ keepsSession: false });
     // Nobody gets what is published before the bridge has subscribed again.
     await publishedToSomebody(mosquitto.url, `devices/${scene.devices[0]}/telemetry`, '#probe#');
@@ -141,17 +143,17 @@ describe('the MQTT broker is started again', () => {
     publisher.acknowledged.add('probe');
     // Their packet ids are those of the messages in flight.
     await publisher.burst(60);
-    await waitUntil(() => watch.last!.received === 111, 'the new messages');
+    await waitUntil(() => watch.last!.received === 112, 'the new messages');
     gate.resolve('pass');
-    await waitUntil(() => watch.last!.produced === 50, 'the messages that were in flight');
+    await waitUntil(() => watch.last!.produced === 51, 'the messages that were in flight');
     await first.kill();
     kafka.onRequest = () => 'pass';
     const second = await scene.startReady();
     const verdict = await ledger.verdict(publisher);
     sayVerdict('mosquitto started again without its sessions', verdict);
     scene.expectKept(verdict, ledger);
-    expect(verdict).toMatchObject({ inKafka: 110, deadLettered: 1 });
-    expect(ledger.readingRecords).toBe(110);
+    expect(verdict).toMatchObject({ inKafka: 111, deadLettered: 1 });
+    expect(ledger.readingRecords).toBe(111);
     expect(await second.stop()).toBe(0);
   });
 });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { ForeignProducer, type ForeignRecord } from '../support/foreign-producer.ts';
 import { LiveFeed } from '../support/live-feed.ts';
 import { readMetrics } from '../support/role-metrics.ts';
+import type { RoleProcess } from '../support/role-process.ts';
 import { TestPipeline } from '../support/test-pipeline.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -36,6 +37,10 @@ function round(by: ForeignProducer, now: number, number: number): ForeignRecord[
 /** Whether every partition has been restored, and has committed what that came to. */
 const hasBegun = (role: { log(): string }): boolean => role.log().split('"partition restored"').length === PARTITIONS + 1;
 
+/** Whether every partition has a clock, which the first reading sets. */
+const hasFoldedEverywhere = async (role: RoleProcess): Promise<boolean> =>
+  (await readMetrics(role)).labelValues('event_time_lag_seconds', 'partition').length === PARTITIONS;
+
 describe('a restart with another window and one rule less', () => {
   test('is journaled in every partition, ends what cannot go on, and the oracle agrees', { timeout: 90_000 }, async () => {
     pipeline = await TestPipeline.create({ partitions: PARTITIONS, rules: RULES });
@@ -51,6 +56,7 @@ describe('a restart with another window and one rule less', () => {
     await first.logged('"started"');
     await waitUntil(() => hasBegun(first), 'every partition', 20_000);
     await waitUntil(hasRaised, 'alerts of the rule that will go', 20_000);
+    await waitUntil(() => hasFoldedEverywhere(first), 'readings of every partition', 20_000);
     expect(await first.stop()).toBe(0);
 
     const second = running.start('aggregate', { WINDOW_SIZE: '3s', RULES_FILE: fewer, SETTINGS_VERSION: '1' });
