@@ -178,7 +178,7 @@ export const SETTINGS = {
       help: 'A batch is sent to Kafka when it holds this many bytes.',
     }),
     lingerMs: durationSetting('BRIDGE_LINGER', {
-      default: '12ms',
+      default: '10ms',
       max: '10s',
       help: 'A batch is sent to Kafka when its first record has waited this long. Without a backlog a plain TCP connection to the MQTT broker is also read only this often, and what was read is sent at once.',
     }),
