@@ -26,8 +26,6 @@ export function dueDevicesMaxOf({ dueDevicesMax = DUE_DEVICES_MAX }: CommitPace)
   return dueDevicesMax;
 }
 
-/** Rows of a live partition wait so long for those that come with them: devices that report together end their windows together. */
-const LIVE_ROWS_MS = 10;
 /** While a partition catches up its alerts are old news already. */
 const OLD_ALERTS_MS = 250;
 /** So many times `behindRecords` before the end, an alert is as old as everything else. */
@@ -44,7 +42,6 @@ export interface SliceSoFar {
   readonly readings: number;
   /** Devices of which the state will be written. */
   readonly devices: number;
-  readonly rows: number;
   readonly alerts: number;
   /** Records after it that a committed reader may have by now. */
   readonly lagRecords: number;
@@ -56,12 +53,11 @@ export function sliceRecordsMax(pace: CommitPace, lagRecords: number): number {
 }
 
 /** How long after its first reading a slice is committed, ms. */
-export function slicePatienceMs(pace: CommitPace, { readings, devices, rows, alerts, lagRecords }: SliceSoFar): number {
+export function slicePatienceMs(pace: CommitPace, { readings, devices, alerts, lagRecords }: SliceSoFar): number {
   const { live, behind, behindRecords } = pace;
   if (lagRecords <= behindRecords) {
     // Somebody waits for an alert.
-    if (alerts > 0) return 0;
-    return rows > 0 ? Math.min(LIVE_ROWS_MS, live.intervalMs) : live.intervalMs;
+    return alerts > 0 ? 0 : live.intervalMs;
   }
   if (lagRecords <= FAR_BEHIND_FACTOR * behindRecords) return alerts > 0 ? Math.min(OLD_ALERTS_MS, behind.intervalMs) : behind.intervalMs;
   return readings < READINGS_PER_DEVICE_MIN * devices ? LONG_SLICE_FACTOR * behind.intervalMs : behind.intervalMs;

@@ -191,8 +191,8 @@ export class PartitionRun {
   /** How long the slice may wait for more. */
   private get patienceMs(): number {
     const { pending: readings, readableRecords: lagRecords, fold } = this;
-    const { pendingDevices: devices, pendingRows: rows, pendingAlerts: alerts } = fold;
-    return slicePatienceMs(this.context.pace, { readings, devices, rows, alerts, lagRecords });
+    const { pendingDevices: devices, pendingAlerts: alerts } = fold;
+    return slicePatienceMs(this.context.pace, { readings, devices, alerts, lagRecords });
   }
 
   private isCommitDue(): boolean {

@@ -181,11 +181,6 @@ export class PartitionFold {
     return this.output.alerts.length;
   }
 
-  /** How many rows of aggregates. */
-  get pendingRows(): number {
-    return this.output.aggregates.length;
-  }
-
   /** Of how many devices the state has changed. */
   get pendingDevices(): number {
     return this.output.changedCount;

@@ -52,7 +52,7 @@ test('an alert is written at once where nothing more can be read, however much a
     expect(world.committed(TOPICS.alerts)).toHaveLength(1);
   }));
 
-test('the rows of a window are written soon, and nothing else is hurried', () =>
+test('readings and the rows of a window wait for 50 ms, no longer', () =>
   play({ longPollMs: 30_000 }, async (world, clock) => {
     world.start(SETTINGS, 0);
     await clock.advance(500);
@@ -62,6 +62,8 @@ test('the rows of a window are written soon, and nothing else is hurried', () =>
     await clock.advance(40);
     expect(world.committed(TOPICS.journal)).toHaveLength(2);
     world.append([record(70, 20)], 1);
+    await clock.advance(40);
+    expect(world.committed(TOPICS.aggregates)).toHaveLength(0);
     await clock.advance(40);
     expect(world.committed(TOPICS.aggregates)).toHaveLength(1);
   }));
