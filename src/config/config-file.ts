@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { parse, YAMLParseError } from 'yaml';
-import { whyUnreadable } from './file-failure.ts';
+import { parse } from 'yaml';
+import { whyNoYaml, whyUnreadable } from './file-failure.ts';
 import { nearestName } from './nearest-name.ts';
 import { ALL_SETTINGS } from './settings-table.ts';
 
@@ -32,10 +32,11 @@ export function readConfigFile(path: string): ConfigFile {
   return { path, values, problems: problems.concat(unknownKeys(path, values)) };
 }
 
-/** The parser shows the place below its first line, where a line of problems has no room for it. */
 function whyRefused(error: unknown): string {
-  if (!(error instanceof YAMLParseError)) return `the configuration file is not used: ${whyUnreadable(error)}.`;
-  return `the configuration file is not valid YAML: ${error.message.split('\n')[0]?.replace(/:$/, '')}.`;
+  const whyNot = whyNoYaml(error);
+  return whyNot === null
+    ? `the configuration file is not used: ${whyUnreadable(error)}.`
+    : `the configuration file is not valid YAML: ${whyNot}.`;
 }
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>

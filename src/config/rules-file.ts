@@ -4,7 +4,7 @@ import { type AlertLevel, type AlertRule, misplacedLevel, SEVERITIES, type Sever
 import { unitOf } from '../core/reading.ts';
 import { IngotError } from '../errors.ts';
 import { parseDuration } from './duration.ts';
-import { whyUnreadable } from './file-failure.ts';
+import { whyNoYaml, whyUnreadable } from './file-failure.ts';
 
 // rules.yaml: the alert rules of an installation. It replaces the built-in rule. Everything that is wrong is said at once.
 
@@ -53,8 +53,8 @@ export function parseRules(text: string): { rules: AlertRule[]; problems: string
   let document: unknown;
   try {
     document = parse(text);
-  } catch (cause) {
-    return { rules: [], problems: [`it is not YAML: ${(cause as Error).message.split('\n')[0]}`] };
+  } catch (error) {
+    return { rules: [], problems: [`it is not valid YAML: ${whyNoYaml(error) ?? (error as Error).message}`] };
   }
   const list = isFields(document) ? document['rules'] : undefined;
   if (!Array.isArray(list) || list.length > RULES_MAX) {

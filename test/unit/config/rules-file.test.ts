@@ -95,11 +95,15 @@ rules:
 });
 
 test.each([
-  ['rules: {', 'it is not YAML'],
+  ['rules: {', 'it is not valid YAML'],
   ['[]', 'it must hold "rules"'],
   ['', 'it must hold "rules"'],
 ])('%j is refused', (text, problem) => {
   expect(parseRules(text).problems.join()).toContain(problem);
+});
+
+test('what is no YAML is said with its place, and nothing is promised after that', () => {
+  expect(parseRules('rules:\n  - { id: a,\nabove: [').problems.join('')).toMatch(/^it is not valid YAML: .+ at line 3, column \d+$/);
 });
 
 test('the example of the machine series is valid; a file that is not there is named', () => {
