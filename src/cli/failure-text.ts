@@ -11,10 +11,12 @@ export interface FailureTextOptions {
   /** The command's name, empty when none was found. */
   readonly command: string;
   readonly withStack: boolean;
+  /** What may help beyond what the error says. */
+  readonly hint?: string | null;
 }
 
-export function failureText(error: unknown, { command, withStack }: FailureTextOptions): string {
-  const lines = messageOf(error, command).split('\n').map(escapeControls);
+export function failureText(error: unknown, { command, withStack, hint = null }: FailureTextOptions): string {
+  const lines = [...messageOf(error, command).split('\n'), ...(hint === null ? [] : [hint])].map(escapeControls);
   if (withStack) lines.push(...stackLines(error));
   return `${lines.join('\n')}\n`;
 }

@@ -1,5 +1,6 @@
 import { type LoadedConfig, loadConfig, requireConfig } from '../config/load-config.ts';
 import { configureLog, log } from '../ops/log.ts';
+import { addressHint } from './address-hint.ts';
 import type { Command, CommandContext, FlagTable, FlagValues } from './command.ts';
 import { COMMANDS, type CommandEntry } from './commands-table.ts';
 import { exitCodeOf, failureText } from './failure-text.ts';
@@ -25,6 +26,7 @@ export interface CliSurroundings {
 /** Runs one command and resolves with the exit code. Never rejects: what goes wrong is told on stderr. */
 export async function runCli(surroundings: CliSurroundings): Promise<number> {
   let name = '';
+  let hintFor: (error: unknown) => string | null = () => null;
   try {
     const found = findCommand(surroundings.words, surroundings.commands ?? COMMANDS);
     if (found.kind === 'group') {
@@ -38,10 +40,13 @@ export async function runCli(surroundings: CliSurroundings): Promise<number> {
       surroundings.stdout.write(commandHelp(found.entry, command));
       return 0;
     }
-    return await command.run(makeContext(command, line, surroundings));
+    const context = makeContext(command, line, surroundings);
+    if (command.usesRunningStack !== false) hintFor = (error) => addressHint(error, context.loadedConfig);
+    return await command.run(context);
   } catch (error) {
     const level = surroundings.environment['LOG_LEVEL'];
-    surroundings.stderr.write(failureText(error, { command: name, withStack: level === 'debug' || level === 'trace' }));
+    const withStack = level === 'debug' || level === 'trace';
+    surroundings.stderr.write(failureText(error, { command: name, withStack, hint: hintFor(error) }));
     return exitCodeOf(error);
   }
 }

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { connect, type IClientOptions, type IConnackPacket, type MqttClient } from 'mqtt';
 import { type TlsSettingNames, tlsAdvice } from '../core/tls-failure.ts';
 import { IngotError } from '../errors.ts';
+import { networkFailure, refused } from './broker-refusal.ts';
 
 // A connection to the MQTT broker for a few questions: it is not made again when it is lost.
 
@@ -80,18 +81,16 @@ async function connected(client: MqttClient, { url, deadlineMs }: BrokerAddress)
   const where = `the MQTT broker at ${protocol}//${host}`;
   const { promise, resolve, reject } = Promise.withResolvers<IConnackPacket>();
   const unreachable = (why: string, cause?: unknown) =>
-    reject(new IngotError('MQTT_UNREACHABLE', `${where} accepts no connection: ${why}`, { cause }));
-  const refused = (why: string, cause: Error, reasonCode?: number) =>
-    reject(new IngotError('MQTT_REFUSED', `${where} refused the connection: ${why}`, { cause, details: { reasonCode } }));
+    reject(new IngotError('MQTT_UNREACHABLE', `${where} accepts no connection: ${why}. Check MQTT_URL.`, { cause }));
   const timer = setTimeout(() => unreachable(`no answer within ${deadlineMs} ms`), deadlineMs);
   client.on('connect', resolve);
   client.on('error', (error) => {
     const { code } = error as Error & { code?: unknown };
     const advice = tlsAdvice(error.message, TLS_SETTINGS);
-    if (advice !== null) refused(`${error.message}. ${advice}`, error);
+    if (advice !== null) reject(new IngotError('MQTT_REFUSED', `${where}: ${error.message}. ${advice}.`, { cause: error }));
     // A number is a reason of CONNACK; network errors have a text.
-    else if (typeof code === 'number') refused(error.message, error, code);
-    else unreachable(error.message === '' ? String(code) : error.message, error);
+    else if (typeof code === 'number') reject(refused(where, error, code));
+    else unreachable(networkFailure(error), error);
   });
   client.on('close', () => unreachable('it closed the connection'));
   try {

@@ -17,15 +17,24 @@ export function refusalOf(error: Error, where: string): IngotError | null {
   const { code } = error as Error & { code?: unknown };
   // Network errors have a text as code, CONNACK's reasons a number. "Server unavailable" and "busy" pass by themselves.
   if (typeof code !== 'number' || code === 3 || code === 0x88 || code === 0x89) return null;
-  return new IngotError('MQTT_REFUSED', `${where} refused the connection: ${error.message}`, {
-    cause: error,
-    details: { reasonCode: code },
-  });
+  return refused(where, error, code);
+}
+
+/** `reasonCode` is that of CONNACK. */
+export function refused(where: string, cause: Error, reasonCode: number): IngotError {
+  const message = `${where} refused the connection: ${cause.message}. Check MQTT_USERNAME, MQTT_PASSWORD and MQTT_CLIENT_ID.`;
+  return new IngotError('MQTT_REFUSED', message, { cause, details: { reasonCode } });
 }
 
 export function unreachable(where: string, deadlineMs: number, cause: Error | undefined): IngotError {
-  const why = cause === undefined ? 'no answer' : cause.message;
-  return new IngotError('MQTT_UNREACHABLE', `${where} did not accept a connection within ${deadlineMs} ms: ${why}`, { cause });
+  const message = `${where} did not accept a connection within ${deadlineMs} ms: ${networkFailure(cause)}. Check MQTT_URL.`;
+  return new IngotError('MQTT_UNREACHABLE', message, { cause });
+}
+
+/** In words, without a full stop. Of an attempt at several addresses the error has no message of its own. */
+export function networkFailure(cause: Error | undefined): string {
+  if (cause === undefined) return 'no answer';
+  return cause.message === '' ? String((cause as NodeJS.ErrnoException).code ?? cause.name) : cause.message;
 }
 
 export function isProtocolVersionRefused(error: unknown): boolean {

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { IngotError } from '../errors.ts';
 import type { NoticeBroker, NoticeConnection, RetainedMessages } from '../notices/notices-ports.ts';
+import { networkFailure } from './broker-refusal.ts';
 
 // Retained messages at an MQTT broker. The client's own reconnecting is off: it would send again what was under way, in the middle of
 // what a new connection begins with.
@@ -134,6 +135,6 @@ async function retainedOf(client: MqttClient, filter: string, limits: RetainedLi
 
 function unreachable(url: string, cause: Error | undefined): IngotError {
   const { protocol, host } = new URL(url);
-  const why = cause === undefined ? 'no answer' : cause.message;
-  return new IngotError('MQTT_UNREACHABLE', `the MQTT broker at ${protocol}//${host} did not accept a connection: ${why}`, { cause });
+  const message = `the MQTT broker at ${protocol}//${host} did not accept a connection: ${networkFailure(cause)}. Check MQTT_URL.`;
+  return new IngotError('MQTT_UNREACHABLE', message, { cause });
 }

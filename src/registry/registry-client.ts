@@ -159,6 +159,7 @@ function toIngotError(error: unknown, url: string): Error {
   const advice = tlsAdvice(said, TLS_SETTINGS);
   if (status === NO_ANSWER && advice !== null) return refused(url, `${said}. ${advice}.`, error);
   if (status === 401) return refused(url, `${said}. Check SCHEMA_REGISTRY_AUTH.`, error);
+  if (status === 403) return refused(url, `${said}. Check what the user of SCHEMA_REGISTRY_AUTH may do.`, error);
   if (status === 409) return new IngotError('SCHEMA_INCOMPATIBLE', said, { cause: error });
   if (status === NO_ANSWER || status === 408 || status === 429 || status >= 500 || Number.isNaN(status))
     return unreachable(url, said, error);

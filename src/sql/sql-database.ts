@@ -40,6 +40,8 @@ export interface SqlDatabase extends SqlSession {
 // Classes of SQLSTATE, PostgreSQL documentation appendix A.
 const DATA_CLASSES: ReadonlySet<string> = new Set(['21', '22', '23', '54']);
 const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(['08', '40', '53', '55', '57', '58', 'XX']);
+/** The connection, the login, the database: what DATABASE_URL says. */
+const ADDRESS_CLASSES: ReadonlySet<string> = new Set(['08', '28', '3D']);
 /** The server ended a session that was idle within a transaction, or a transaction that took too long. */
 const TRANSIENT_STATES: ReadonlySet<string> = new Set(['25P03', '25P04']);
 
@@ -58,14 +60,19 @@ export function toDatabaseError(error: unknown, address: string): IngotError {
   const advice = sqlState === null ? tlsAdvice(message, TLS_SETTINGS) : null;
   if (advice !== null)
     return new IngotError('DATABASE_REFUSED', `The database at ${address}: ${message}. ${advice}.`, { cause: error, details });
+  const isOfAddress = address.startsWith('postgres') && (sqlState === null || ADDRESS_CLASSES.has(sqlState.slice(0, 2)));
+  const hint = isOfAddress ? ' Check DATABASE_URL.' : '';
   if (sqlState === null || TRANSIENT_CLASSES.has(sqlState.slice(0, 2)) || TRANSIENT_STATES.has(sqlState)) {
-    return new IngotError('DATABASE_UNREACHABLE', `The database at ${address} does not do its work: ${message}.`, {
+    return new IngotError('DATABASE_UNREACHABLE', `The database at ${address} does not do its work: ${message}.${hint}`, {
       cause: error,
       details,
     });
   }
   if (DATA_CLASSES.has(sqlState.slice(0, 2))) return new IngotError('ROW_REFUSED', message, { cause: error, details });
-  return new IngotError('DATABASE_REFUSED', `The database at ${address} refused: ${message} (${sqlState}).`, { cause: error, details });
+  return new IngotError('DATABASE_REFUSED', `The database at ${address} refused: ${message} (${sqlState}).${hint}`, {
+    cause: error,
+    details,
+  });
 }
 
 export function describeDriverError(error: unknown): { message: string; code: string | null } {

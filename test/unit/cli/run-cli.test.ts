@@ -43,11 +43,23 @@ describe('exit codes', () => {
 
   test('an IngotError brings its own, with code and message', async () => {
     const commands = only(() => Promise.reject(new IngotError('KAFKA_UNREACHABLE', 'No broker at x:1. Check KAFKA_BROKERS.')));
-    expect(await ingot('try', { commands })).toEqual({
+    expect(await ingot('try', { commands, environment: { KAFKA_BROKERS: 'x:1' } })).toEqual({
       code: 3,
       out: '',
       err: 'ingot: No broker at x:1. Check KAFKA_BROKERS. [KAFKA_UNREACHABLE]\n',
     });
+  });
+
+  test.each([
+    ['KAFKA_UNREACHABLE', '127.0.0.1:9092', 'KAFKA_BROKERS', '--kafka-brokers'],
+    ['REGISTRY_UNREACHABLE', 'http://127.0.0.1:8081', 'SCHEMA_REGISTRY_URL', '--schema-registry-url'],
+    ['MQTT_UNREACHABLE', 'mqtt://127.0.0.1:1883', 'MQTT_URL', '--mqtt-url'],
+  ] as const)('%s at an address that nobody gave says so, and what to start', async (errorCode, address, variable, flag) => {
+    const commands = only(() => Promise.reject(new IngotError(errorCode, 'No answer.')));
+    const { err } = await ingot('try', { commands, environment: { DATA_FOLDER: '/no/stack' } });
+    expect(err).toBe(
+      `ingot: No answer. [${errorCode}]\n${address} is the default: no ${variable} was given, and no 'ingot up' runs on /no/stack (DATA_FOLDER). Start one, or give ${flag}.\n`,
+    );
   });
 
   test('an unforeseen error is 1; its stack, with causes, only for who asks', async () => {
