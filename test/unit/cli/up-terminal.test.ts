@@ -97,7 +97,10 @@ test('an alert is one line, red when raised and green when resolved; a device ca
     ruleId: 'high-temperature',
     summary: 'too hot',
   } as Alert;
-  expect(alertLine(alert, false)).toBe('12:30:05  RAISED   CRITICAL d\\u001b[2J  high-temperature: too hot');
-  expect(alertLine(alert, true)).toContain('\x1b[31mRAISED  \x1b[0m CRITICAL');
-  expect(alertLine({ ...alert, transition: 'RESOLVED' }, true)).toContain('\x1b[32mRESOLVED\x1b[0m');
+  const nowMs = Date.UTC(2026, 0, 1, 23, 59, 59);
+  expect(alertLine(alert, { useColor: false, nowMs })).toBe('12:30:05  RAISED   CRITICAL d\\u001b[2J  high-temperature: too hot');
+  expect(alertLine(alert, { useColor: true, nowMs })).toContain('\x1b[31mRAISED  \x1b[0m CRITICAL');
+  expect(alertLine({ ...alert, transition: 'RESOLVED' }, { useColor: true, nowMs })).toContain('\x1b[32mRESOLVED\x1b[0m');
+  // A backlog of yesterday must not look like tonight's alerts.
+  expect(alertLine(alert, { useColor: false, nowMs: nowMs + 1_000 })).toMatch(/^2026-01-01 12:30:05 {2}RAISED/);
 });
