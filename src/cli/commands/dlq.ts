@@ -53,8 +53,7 @@ export const dlqList = defineCommand({
     const log = connectLog(config, `${config.kafka.clientId}-cli`);
     try {
       const marks = await readMarks(log, topicNames(config.kafka.topicPrefix).replayMarks, context.signal);
-      for await (const record of readTopics(log, { topics, since, follow, signal: context.signal })) {
-        if (untilMs !== null && record.timestampMs >= untilMs) continue;
+      for await (const record of readTopics(log, { topics, since, untilMs, follow, signal: context.signal })) {
         if (!isWanted({ reason: header(record, 'failure-reason'), device: record.key })) continue;
         const mark = marks.of({ ...record, appendTimeMs: record.timestampMs });
         if (pending && mark !== null) continue;

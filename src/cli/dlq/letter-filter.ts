@@ -3,13 +3,13 @@ import { BRIDGE_REJECT_REASONS, READING_REJECT_REASONS } from '../../core/outcom
 import { IngotError } from '../../errors.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import type { FlagTable } from '../command.ts';
-import { parseSince, type Since, sinceFlag } from '../tail/since.ts';
+import { parseSince, parseUntil, type Since, sinceFlag, UNTIL_FLAG } from '../tail/since.ts';
 
 // Which dead letters a command is about: the flags that `dlq list` and `dlq replay` share.
 
 export const LETTER_FLAGS = {
   since: sinceFlag('beginning'),
-  until: { kind: 'string', placeholder: 'WHEN', help: 'End with what was written until then, in the forms of --since.' },
+  until: UNTIL_FLAG,
   stage: { kind: 'choice', choices: ['bridge', 'aggregator'], help: 'Only what this stage refused.' },
   reason: { kind: 'string', many: true, help: 'Only this reason (docs/errors.md lists them); may be repeated.' },
   device: { kind: 'string', many: true, placeholder: 'ID', help: 'Only this device; may be repeated.' },
@@ -39,11 +39,11 @@ export function letterFilter(config: Config, { since, until, stage, reason, devi
     throw new IngotError('USAGE', `--reason: there is no reason ${JSON.stringify(unknown)}. There are: ${reasons.join(', ')}.`);
   }
   const nowMs = Date.now();
-  const end = until === undefined ? null : parseSince(until, nowMs, '--until');
+  const start = parseSince(since, nowMs);
   return {
     topics: deadLetterTopics(config, stage),
-    since: parseSince(since, nowMs),
-    untilMs: end === null ? null : end.kind === 'time' ? end.timeMs : end.kind === 'now' ? nowMs : 0,
+    since: start,
+    untilMs: parseUntil(until, start, nowMs),
     isWanted: (letter) =>
       (reason.length === 0 || reason.includes(letter.reason ?? '')) && (device.length === 0 || device.includes(letter.device ?? '')),
   };

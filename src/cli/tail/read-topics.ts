@@ -8,6 +8,8 @@ import { offsetsSince, type Since } from './since.ts';
 export interface ReadTopicsOptions {
   readonly topics: readonly string[];
   readonly since: Since;
+  /** End before what was appended then, epoch ms, and do not follow; nothing or null: where the topics end. */
+  readonly untilMs?: number | null;
   /** Go on with what is written from now on; otherwise end where the topics end now. */
   readonly follow: boolean;
   readonly signal: AbortSignal;
@@ -21,22 +23,29 @@ export async function* readTopics(log: LogClient, options: ReadTopicsOptions): A
   const loop = log.fetchLoop({ name: 'cli', maxWaitMs: LONG_POLL_MS, maxBytesPerPartition: BYTES_PER_PARTITION, isolation: 'committed' });
   const feeds: PartitionFeed[] = [];
   try {
-    for (const topic of options.topics) feeds.push(...(await openFeeds(log, loop, { topic, since: options.since })));
-    yield* merge(feeds, options);
+    for (const topic of options.topics) feeds.push(...(await openFeeds(log, loop, { topic, ...options })));
+    const { untilMs = null } = options;
+    if (untilMs === null) yield* merge(feeds, options);
+    else for await (const record of merge(feeds, { ...options, follow: false })) if (record.timestampMs < untilMs) yield record;
   } finally {
     for (const feed of feeds) feed.close();
     await loop.close();
   }
 }
 
-async function openFeeds(log: LogClient, loop: FetchLoop, { topic, since }: { topic: string; since: Since }): Promise<PartitionFeed[]> {
+interface TopicSpan extends Pick<ReadTopicsOptions, 'since' | 'untilMs'> {
+  readonly topic: string;
+}
+
+async function openFeeds(log: LogClient, loop: FetchLoop, { topic, since, untilMs = null }: TopicSpan): Promise<PartitionFeed[]> {
   const admin = log.admin();
   try {
     const offsets = await offsetsSince(admin, topic, since);
+    const ends = untilMs === null ? [] : await admin.offsetsAtTime(topic, untilMs);
     const watermarks = await admin.watermarks(topic);
     return watermarks.map(({ highWatermark, logStartOffset }, partition) => {
       const offset = Math.max(offsets[partition] ?? highWatermark, logStartOffset);
-      return new PartitionFeed(loop, { topic, partition, offset, endOffset: highWatermark });
+      return new PartitionFeed(loop, { topic, partition, offset, endOffset: Math.min(ends[partition] ?? highWatermark, highWatermark) });
     });
   } finally {
     await admin.close();

@@ -10,7 +10,7 @@ import { registryAddress } from '../roles/connect-registry.ts';
 import { escapeControls } from '../terminal-text.ts';
 import type { LogRecord } from './partition-feed.ts';
 import { readTopics } from './read-topics.ts';
-import { parseSince, sinceFlag } from './since.ts';
+import { parseSince, parseUntil, sinceFlag, UNTIL_FLAG } from './since.ts';
 
 // What `alerts tail`, `readings tail` and `aggregates tail` have in common.
 
@@ -21,6 +21,7 @@ export function tailFlags(since: string) {
   return {
     ...OUTPUT_FLAG,
     since: sinceFlag(since),
+    until: UNTIL_FLAG,
     device: { kind: 'string', many: true, placeholder: 'ID', help: 'Only this device; may be repeated.' },
     limit: { kind: 'number', integer: true, min: 1, help: 'End after N rows.' },
     follow: { kind: 'boolean', default: true, help: 'End where the topic ends now, instead of waiting for more.' },
@@ -30,6 +31,7 @@ export function tailFlags(since: string) {
 interface TailFlags {
   readonly output?: OutputFormat | undefined;
   readonly since: string;
+  readonly until: string | undefined;
   readonly device: readonly string[];
   readonly limit?: number | undefined;
   readonly follow: boolean;
@@ -51,8 +53,10 @@ export interface TailKind<Value> {
 /** Prints the topic until the signal, the limit or the end; resolves with the exit code. */
 export async function tailTopic<Value>(context: CommandContext<TailFlags>, kind: TailKind<Value>): Promise<number> {
   const config = context.config();
-  const { since, device, limit, follow } = context.flags;
-  const start = parseSince(since, Date.now());
+  const { device, limit, follow } = context.flags;
+  const nowMs = Date.now();
+  const since = parseSince(context.flags.since, nowMs);
+  const untilMs = parseUntil(context.flags.until, since, nowMs);
   const codecs = await openSchemaCodecs({
     registry: { ...registryAddress(config), autoRegister: false },
     topicPrefix: config.kafka.topicPrefix,
@@ -67,7 +71,7 @@ export async function tailTopic<Value>(context: CommandContext<TailFlags>, kind:
   const log = connectLog(config, `${config.kafka.clientId}-cli`);
   const topics = [topicNames(config.kafka.topicPrefix)[kind.topic]];
   try {
-    for await (const record of readTopics(log, { topics, since: start, follow, signal: context.signal })) {
+    for await (const record of readTopics(log, { topics, since, untilMs, follow, signal: context.signal })) {
       if (device.length > 0 && (record.key === null || !device.includes(record.key))) continue;
       const decoded = await decodeRecord(decoder, record);
       if (decoded.kind !== 'value')

@@ -126,6 +126,13 @@ describe('until the end', () => {
     expect(await read(log)).toEqual(['a', 'b', 'd']);
   });
 
+  test('until a time: what was written then and later is left out, and nothing is waited for', async () => {
+    const log = twoPartitions();
+    expect(await read(log, { untilMs: 30, follow: true })).toEqual(['a', 'b']);
+    expect(await read(log, { untilMs: 10 })).toEqual([]);
+    expect(log.openCursors).toBe(0);
+  });
+
   test('records have key, headers and time', async () => {
     const records = [];
     const options = { topics: ['t'], since: { kind: 'time' as const, timeMs: 35 }, follow: false, signal: new AbortController().signal };
