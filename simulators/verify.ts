@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { type Comparison, compare } from './compare.ts';
 import type { ActualAlert } from './compare-alerts.ts';
 import type { ActualAggregate } from './compare-windows.ts';
+import { likelyCause } from './likely-cause.ts';
 import { duration, parseFlags, UsageError } from './settings.ts';
 import type { TruthRule } from './truth-alerts.ts';
 import { readTruthFile, type TruthReading } from './truth-file.ts';
@@ -63,8 +64,11 @@ export async function verify(settings: VerifySettings, stdin: NodeJS.ReadableStr
   const readings = runs.flatMap((run) => run.readings);
   const windowSizeMs = settings.windowSizeMs ?? windowSizeOf(rows.aggregates, readings);
   const comparison = compare(readings, { windowSizeMs, rules: settings.rules }, rows);
+  const cause = comparison.differences.length === 0 ? null : likelyCause(readings, windowSizeMs, rows.aggregates);
   const text =
-    settings.output === 'json' ? JSON.stringify(shortened(comparison, settings.show)) : comparisonText(comparison, settings.show);
+    settings.output === 'json'
+      ? JSON.stringify({ ...shortened(comparison, settings.show), likelyCause: cause })
+      : [comparisonText(comparison, settings.show), ...(cause === null ? [] : [cause])].join('\n');
   stdout.write(`${text}\n`);
   return comparison.differences.length === 0 ? 0 : 4;
 }
@@ -77,10 +81,10 @@ function windowSizeOf(rows: readonly ActualAggregate[], readings: readonly Truth
   return sizes[0]?.[0] ?? DEFAULT_WINDOW_SIZE_MS;
 }
 
-/** What `--output json` prints: the first differences, and how many there are. */
-export type VerifyReport = Comparison & { readonly differenceCount: number };
+/** What `--output json` prints: the first differences, how many there are, and what may be behind them. */
+export type VerifyReport = Comparison & { readonly differenceCount: number; readonly likelyCause: string | null };
 
-function shortened(comparison: Comparison, show: number): VerifyReport {
+function shortened(comparison: Comparison, show: number): Omit<VerifyReport, 'likelyCause'> {
   return { ...comparison, differences: comparison.differences.slice(0, show), differenceCount: comparison.differences.length };
 }
 
