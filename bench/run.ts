@@ -34,8 +34,9 @@ const { values: flags } = parseArgs({
     devices: { type: 'string', default: '1000' },
     rate: { type: 'string', default: '1000' },
     'bridge-rate': { type: 'string', default: '5000' },
-    'warm-up': { type: 'string', default: '10' },
+    'warm-up': { type: 'string', default: '40' },
     seconds: { type: 'string', default: '30' },
+    'kafka-jvm': { type: 'string', default: 'server' },
     profile: { type: 'string' },
     json: { type: 'string' },
   },
@@ -53,6 +54,8 @@ const sizes = {
 const chosen = flags.only.split(',');
 const unknown = chosen.filter((name) => !Object.hasOwn(BENCHMARKS, name));
 if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: allowed is ${Object.keys(BENCHMARKS).join(', ')}`);
+const kafkaJvm = flags['kafka-jvm'];
+if (kafkaJvm !== 'server' && kafkaJvm !== 'quick_start') throw new Error(`--kafka-jvm is '${kafkaJvm}': allowed is server, quick_start`);
 const profileFolder = flags.profile === undefined ? null : resolve(flags.profile);
 if (profileFolder !== null) mkdirSync(profileFolder, { recursive: true });
 
@@ -66,7 +69,7 @@ configureLog({ level: 'warn', format: 'text' });
 const startedAtMs = performance.now();
 const loads: number[] = [];
 const runs: (readonly Figure[])[] = [];
-const components: Components | null = chosen.some((name) => name !== WITHOUT_COMPONENTS) ? await openComponents() : null;
+const components: Components | null = chosen.some((name) => name !== WITHOUT_COMPONENTS) ? await openComponents(kafkaJvm) : null;
 try {
   for (let round = 1; round <= count('repeat'); round += 1) {
     for (const name of chosen) {

@@ -13,6 +13,12 @@ interface SeenRow {
   readonly seenAtMs: number;
 }
 
+/** Epoch ms: when the record came into the log, and when a reader has it. */
+interface RecordTimes {
+  readonly appendTimeMs: number;
+  readonly seenAtMs: number;
+}
+
 interface At {
   readonly topics: TopicNames;
   readonly partitions: number;
@@ -33,8 +39,8 @@ export class WindowLatency {
     this.#at = at;
     this.#following = this.#read(AGGREGATE_SCHEMA, at.topics.aggregates, {
       isOver: () => this.#isStopped,
-      take: ({ deviceId, windowEnd, closedBy }) => {
-        if (closedBy === 'TIME') this.#rows.push({ deviceId, windowEnd, seenAtMs: Date.now() });
+      take: ({ deviceId, windowEnd, closedBy }, { seenAtMs }) => {
+        if (closedBy === 'TIME') this.#rows.push({ deviceId, windowEnd, seenAtMs });
       },
     });
     this.#following.catch(() => undefined); // It is awaited at the stop.
@@ -52,7 +58,7 @@ export class WindowLatency {
     let read = 0;
     await this.#read(READING_SCHEMA, topics.readings, {
       isOver: () => read >= total,
-      take: ({ deviceId, eventTime }, appendTimeMs) => {
+      take: ({ deviceId, eventTime }, { appendTimeMs }) => {
         read += 1;
         const open = windowsByDevice.get(deviceId);
         if (open === undefined) return;
@@ -66,7 +72,7 @@ export class WindowLatency {
   async #read<Value>(
     schema: OurSchema<Value>,
     topic: string,
-    on: { isOver: () => boolean; take: (value: Value, appendTimeMs: number) => void },
+    on: { isOver: () => boolean; take: (value: Value, at: RecordTimes) => void },
   ): Promise<void> {
     const loop = this.#log.fetchLoop({
       name: `windows-${schema.topic}`,
@@ -78,14 +84,17 @@ export class WindowLatency {
     const follow = async (cursor: PartitionCursor): Promise<void> => {
       const reader = new RecordReader();
       while (!on.isOver()) {
-        reader.reset(await cursor.next());
+        const fetched = await cursor.next();
+        // Before it is decoded, which is work of this process and not of what is measured.
+        const seenAtMs = Date.now();
+        reader.reset(fetched);
         while (reader.next()) {
           let decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
           if (decoded.kind === 'unknown_schema') {
             await decoder.load(decoded.schemaId);
             decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
           }
-          if (decoded.kind === 'value') on.take(decoded.value, reader.timestampMs);
+          if (decoded.kind === 'value') on.take(decoded.value, { appendTimeMs: reader.timestampMs, seenAtMs });
         }
       }
     };

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startKafka } from '../../src/local-stack/kafka.ts';
+import { type KafkaJvm, startKafka } from '../../src/local-stack/kafka.ts';
 import { startMosquitto } from '../../src/local-stack/mosquitto.ts';
 import { startRegistry } from '../../src/local-stack/registry.ts';
 
@@ -16,7 +16,8 @@ export interface Components {
   stop(): Promise<void>;
 }
 
-export async function openComponents(): Promise<Components> {
+/** kafkaJvm: how a Kafka that is started here runs. */
+export async function openComponents(kafkaJvm: KafkaJvm): Promise<Components> {
   const folder = mkdtempSync(join(tmpdir(), 'ingot-bench-'));
   const running: { stop(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
@@ -28,7 +29,7 @@ export async function openComponents(): Promise<Components> {
   try {
     let kafkaBrokers: readonly string[] = KAFKA_BROKERS?.split(',') ?? [];
     if (kafkaBrokers.length === 0) {
-      const kafka = await startKafka({ folder: join(folder, 'kafka'), preferredPort: null });
+      const kafka = await startKafka({ folder: join(folder, 'kafka'), preferredPort: null, jvm: kafkaJvm });
       running.push(kafka);
       kafkaBrokers = kafka.brokers;
     }

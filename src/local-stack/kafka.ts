@@ -19,6 +19,8 @@ export interface KafkaOptions {
   readonly preferredPort: number | null;
   /** Called as soon as it is known where it will listen. */
   readonly onAddress?: ((brokers: readonly string[]) => void) | undefined;
+  /** How its JVM runs; `quick_start` when it is not said. */
+  readonly jvm?: KafkaJvm;
   /** Write the classes into this file at the end, which then takes longer. */
   readonly makeClassArchive?: string | undefined;
   /** Settings to add to the node's own, which it is given, or to replace them: for a test that needs another Kafka. */
@@ -28,6 +30,9 @@ export interface KafkaOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
+
+/** `quick_start` for a demonstration and tests, `server` as a server in production runs, which is what a benchmark needs. */
+export type KafkaJvm = 'quick_start' | 'server';
 
 export type KafkaSettings = Readonly<Record<string, string | number | boolean>>;
 
@@ -41,12 +46,16 @@ const LOG4J_FILE = fileURLToPath(new URL('kafka-log4j2.xml', import.meta.url));
  * compete with the pipeline for the processors through the first minutes.
  */
 const QUICK_START = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+/** What Kafka's own start script runs it with. */
+const SERVER = ['-Xms1g', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35'];
+const JVM_FLAGS: Readonly<Record<KafkaJvm, readonly string[]>> = { quick_start: ['-Xmx512m', ...QUICK_START], server: SERVER };
 const READY_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 15_000;
 
 /** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
 export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const { folder, preferredPort, onAddress, makeClassArchive, changeSettings, scramUsers = [], onCrash, signal } = options;
+  const { jvm = 'quick_start' } = options;
   const java = requireJavaProgram();
   const classPath = join(requirePart('kafka'), '*');
   mkdirSync(folder, { recursive: true });
@@ -56,10 +65,11 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
   const settingsFile = join(folder, 'server.properties');
   const own = ownSettings(join(folder, 'log'), ports);
   writeFileSync(settingsFile, propertiesText({ ...own, ...changeSettings?.(own) }));
-  const javaArgs = [...QUICK_START, '-cp', classPath, `-Dlog4j2.configurationFile=${LOG4J_FILE}`];
+  const javaArgs = ['-cp', classPath, `-Dlog4j2.configurationFile=${LOG4J_FILE}`];
   if (!existsSync(join(folder, 'log', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url');
     await runToEnd('Formatting the folder of Kafka', java, [
+      ...QUICK_START,
       ...classArchiveFlags('kafka'),
       ...javaArgs,
       'kafka.tools.StorageTool',
@@ -76,7 +86,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
     name: 'Kafka',
     program: java,
     args: [
-      '-Xmx512m',
+      ...JVM_FLAGS[jvm],
       '-XX:+ExitOnOutOfMemoryError',
       ...classArchiveFlags('kafka', makeClassArchive),
       ...javaArgs,
