@@ -110,6 +110,11 @@ export interface Command<Flags extends FlagTable = FlagTable> {
 /** For commands that only look: what goes well is not worth a line among their output. `configDefaults: QUIET_LOG`. */
 export const QUIET_LOG = { LOG_LEVEL: 'warn' } as const;
 
+/** Whether the value of a setting is that of the `ingot up` that runs on this machine. */
+export function isOfRunningStack({ loadedConfig }: Pick<CommandContext, 'loadedConfig'>, variable: string): boolean {
+  return loadedConfig.settings.find(({ setting }) => setting.variable === variable)?.origin === 'running stack';
+}
+
 /** Types `context.flags` from the table of flags. */
 export function defineCommand<const Flags extends FlagTable>(command: Command<Flags>): Command {
   return command as unknown as Command;

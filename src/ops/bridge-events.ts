@@ -201,6 +201,14 @@ export class BridgeEvents {
     this.#log.info({ topics }, 'taking messages');
   }
 
+  /** Others had been started on the same data folder before. */
+  notAlone(clientId: string, isShared: boolean): void {
+    const what = isShared
+      ? 'another bridge runs on this DATA_FOLDER: this one has a session of its own at the MQTT broker, with its share of the messages; to stop it for good, end that too (--end-session)'
+      : 'another bridge runs on this DATA_FOLDER: this one has a session of its own at the MQTT broker, and each of them takes every message, so each reading is there twice; stop one, or share the load ($share/...)';
+    this.#log.warn({ clientId }, what);
+  }
+
   leaving(): void {
     this.#log.info('taking what the session still holds, then ending it');
   }

@@ -14,6 +14,8 @@ export interface InstanceClaim {
   readonly id: string;
   /** False when the file system has no locks: then nothing may rely on the id being ours alone. */
   readonly isExclusive: boolean;
+  /** False when other processes of the role are known to run on this data folder, which had the ids before this one. */
+  readonly isFirst: boolean;
   release(): void;
 }
 
@@ -38,7 +40,7 @@ export function claimInstance({ dataFolder, role, configuredId }: InstanceOption
   mkdirSync(folder, { recursive: true });
   if (configuredId !== null) {
     const lock = takeLock(join(folder, `${role}-id-${configuredId}.lock`));
-    if (lock) return { id: configuredId, ...lock };
+    if (lock) return { id: configuredId, isFirst: true, ...lock };
     throw new IngotError(
       'INSTANCE_LOCKED',
       `INSTANCE_ID ${configuredId} of role ${role} is in use by another process on ${dataFolder}. Stop it, or give this one another INSTANCE_ID.`,
@@ -46,7 +48,7 @@ export function claimInstance({ dataFolder, role, configuredId }: InstanceOption
   }
   for (let slot = 0; slot < SLOTS_MAX; slot++) {
     const lock = takeLock(join(folder, `${role}-${slot}.lock`));
-    if (lock) return { id: keptId(dataFolder, join(folder, `${role}-${slot}.id`)), ...lock };
+    if (lock) return { id: keptId(dataFolder, join(folder, `${role}-${slot}.id`)), isFirst: slot === 0, ...lock };
   }
   throw new IngotError(
     'INSTANCE_LOCKED',
@@ -55,7 +57,7 @@ export function claimInstance({ dataFolder, role, configuredId }: InstanceOption
 }
 
 /** Null when another process has it. */
-function takeLock(path: string): Omit<InstanceClaim, 'id'> | null {
+function takeLock(path: string): Pick<InstanceClaim, 'isExclusive' | 'release'> | null {
   try {
     const lock = takeFileLock(path);
     return lock && { isExclusive: true, release: lock.release };

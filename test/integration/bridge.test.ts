@@ -211,6 +211,16 @@ describe('the bridge', () => {
     }
   });
 
+  it('says so when another one runs on its data folder: both get every message', async () => {
+    const { env } = await surroundings(1);
+    const first = bridgeProcess(env);
+    await first.logged('taking messages');
+    const second = bridgeProcess(env);
+    await second.logged('another bridge runs on this DATA_FOLDER: this one has a session of its own');
+    await second.logged('taking messages');
+    expect(first.log()).not.toContain('another bridge runs');
+  });
+
   it('with --end-session: takes what the session still holds, ends it, and goes', async () => {
     const { devices, env, readingsByDevice } = await surroundings(3);
     const client = await publisher();

@@ -1,4 +1,4 @@
-import { defineCommand } from '../command.ts';
+import { defineCommand, isOfRunningStack } from '../command.ts';
 import { startBridgeRole } from '../roles/bridge-role.ts';
 import { runRole } from '../run-role.ts';
 
@@ -41,6 +41,7 @@ export const bridge = defineCommand({
   run: (context) =>
     runRole(context, {
       role: 'bridge',
-      start: (surroundings) => startBridgeRole(surroundings, { endSession: context.flags['end-session'] }),
+      start: (surroundings) =>
+        startBridgeRole(surroundings, { endSession: context.flags['end-session'], isBesideUp: isOfRunningStack(context, 'MQTT_URL') }),
     }),
 });

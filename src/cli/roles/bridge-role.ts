@@ -29,17 +29,21 @@ export interface BridgeRole extends RunningRole {
 export interface BridgeStart {
   /** Take what the session at the MQTT broker still holds, then end the session and the role: for scaling down. */
   readonly endSession: boolean;
+  /** An `ingot up` runs here, and has a bridge of its own at the same broker. */
+  readonly isBesideUp?: boolean;
 }
 
 /** Starts the bridge. Rejects with what keeps it from starting; then nothing of it is left running. */
 export async function startBridgeRole(
   { config, instance, health }: RoleSurroundings,
-  { endSession }: BridgeStart = { endSession: false },
+  { endSession, isBesideUp = false }: BridgeStart = { endSession: false },
 ): Promise<BridgeRole> {
   const { topicPrefix } = config.kafka;
   const registry = health.dependency('registry');
   const kafka = health.dependency('kafka');
   const events = new BridgeEvents({ mqtt: health.dependency('mqtt'), kafka });
+  const mqttClientId = `${config.mqtt.clientId}-${instance.id}`;
+  if (isBesideUp || !instance.isFirst) events.notAlone(mqttClientId, config.mqtt.topics.every(isSharedFilter));
   const codecs = await openSchemaCodecs({
     registry: { ...registryAddress(config), autoRegister: config.registry.autoRegister },
     topicPrefix,
@@ -49,7 +53,7 @@ export async function startBridgeRole(
   registry.up();
   const log = connectLog(config, `${config.kafka.clientId}-bridge-${instance.id}`);
   const lane = log.produceLane({ name: 'readings', acks: config.kafka.acks });
-  const source = mqttSource(config, { clientId: `${config.mqtt.clientId}-${instance.id}`, events });
+  const source = mqttSource(config, { clientId: mqttClientId, events });
   const topics = topicNames(topicPrefix);
   const ended = Promise.withResolvers<void>();
   // A start that fails is reported by its own rejection.
@@ -116,6 +120,11 @@ class Farewell {
     }
     await source.endSession();
   }
+}
+
+/** Of a filter of MQTT_TOPICS: whether the broker gives each message to one of its subscribers only. */
+function isSharedFilter(filter: string): boolean {
+  return filter.startsWith('$share/') || filter.startsWith('$queue/');
 }
 
 async function drain(bridge: Bridge, deadlineMs: number): Promise<void> {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { topicNames } from '../../kafka/topics.ts';
 import { noticeBroker } from '../../mqtt/notice-broker.ts';
 import { AlertNotices } from '../../notices/alert-notices.ts';
+import { log as processLog } from '../../ops/log.ts';
 import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
@@ -18,6 +19,11 @@ const BYTES_PER_PARTITION = 256 * 1024;
 export async function startNoticesRole({ config, instance, health }: RoleSurroundings): Promise<RunningRole> {
   const { mqtt, kafka, alerts } = config;
   const broker = health.dependency('mqtt_alerts');
+  if (!instance.isFirst) {
+    processLog('notices').warn(
+      'another process publishes alerts from this DATA_FOLDER already: each transition is published twice; stop one of them',
+    );
+  }
   const codecs = await openSchemaCodecs({
     registry: { ...registryAddress(config), autoRegister: false },
     topicPrefix: kafka.topicPrefix,

@@ -27,6 +27,7 @@ test('two at the same time have different ids; a third takes the place of the on
   const first = claim();
   const second = claim();
   expect(second.id).not.toBe(first.id);
+  expect([first.isFirst, second.isFirst]).toEqual([true, false]);
   first.release();
   const third = claim();
   expect(third.id).toBe(first.id);
