@@ -25,6 +25,7 @@ const CONNECTIONS_MAX = 10_000;
 export async function startMqttBroker({ folder, preferredPort }: MqttBrokerOptions): Promise<RunningMqttBroker> {
   const { mqtt } = await keptPorts(join(folder, 'ports.json'), { mqtt: preferredPort });
   const broker = await Aedes.createBroker();
+  matchEmptyLevels(broker.persistence as SessionMemory);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -42,5 +43,29 @@ export async function startMqttBroker({ folder, preferredPort }: MqttBrokerOptio
       await closed;
       await new Promise<void>((resolve) => broker.close(() => resolve()));
     },
+  };
+}
+
+interface SessionMemory {
+  /** Which kept sessions a message of this topic is for. */
+  subscriptionsByTopic(topic: string): Promise<readonly { readonly clientId: string }[]>;
+}
+
+/** In no topic filter: matched by wildcards only. */
+const SOME_LEVEL = '\u0000';
+
+/**
+ * `+` matches an empty level too (MQTT 3.1.1, 4.7.1). What forwards messages has it so, and the memory of sessions (aedes-persistence 11) not: a
+ * message to `devices//telemetry` was kept for no bridge, and the connection of each bridge that it was forwarded to was dropped for that.
+ */
+function matchEmptyLevels(sessions: SessionMemory): void {
+  const match = sessions.subscriptionsByTopic.bind(sessions);
+  sessions.subscriptionsByTopic = async (topic) => {
+    const found = await match(topic);
+    const levels = topic.split('/');
+    if (!levels.includes('')) return found;
+    const known = new Set(found.map(({ clientId }) => clientId));
+    const byWildcard = await match(levels.map((level) => (level === '' ? SOME_LEVEL : level)).join('/'));
+    return [...found, ...byWildcard.filter(({ clientId }) => !known.has(clientId))];
   };
 }
