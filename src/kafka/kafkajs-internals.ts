@@ -95,6 +95,16 @@ export const quietLogCreator: LogCreator = () => (entry) => {
   else target.trace(fields, `${entry.namespace}: ${message}`);
 };
 
+/** The library splits `host:port` at each colon: those of `[::1]:9092` pass it as other characters, and are theirs again where a socket is opened. */
+function brokerForLibrary(broker: string): string {
+  return broker.replace(/^\[.*\]/, (host) => host.replaceAll(':', ';'));
+}
+
+/** What brokers tell of themselves has no brackets. */
+function hostFromLibrary(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1).replaceAll(';', ':') : host;
+}
+
 /** Connections that can be broken at once: a socket that is closed without an error leaves its requests pending for 30 s. */
 export class BreakableSockets {
   readonly #answers: AnswerPool | null;
@@ -109,7 +119,8 @@ export class BreakableSockets {
   /** For the library's option `socketFactory`. */
   readonly factory = (target: { host: string; port: number; ssl?: ConnectionOptions; onConnect: () => void }): Socket => {
     if (this.#brokenBy !== null) throw this.#brokenBy;
-    const { host, port, ssl, onConnect } = target;
+    const { port, ssl, onConnect } = target;
+    const host = hostFromLibrary(target.host);
     const serverName = isIP(host) ? {} : { servername: host };
     const socket = ssl ? connectTls({ host, port, ...serverName, ...ssl }, onConnect) : this.#connectTcp({ host, port }, onConnect);
     socket.setKeepAlive(true, 60_000);
@@ -155,7 +166,7 @@ export function openCluster(address: KafkaAddress, retry: RetrySettings, answers
   const cluster = new ClusterClass({
     logger: libraryLogger,
     socketFactory: sockets.factory,
-    brokers: [...address.brokers],
+    brokers: address.brokers.map(brokerForLibrary),
     ssl: address.ssl,
     sasl: address.sasl,
     clientId: address.clientId,
@@ -234,7 +245,7 @@ export function sendFetch(broker: Broker, request: FetchRequest): Promise<Buffer
 /** Options of the library's public client for what runs on it: group membership and admin. */
 export function publicClientConfig(address: KafkaAddress, options: { retry: RetrySettings; sockets: BreakableSockets }): KafkaConfig {
   return {
-    brokers: [...address.brokers],
+    brokers: address.brokers.map(brokerForLibrary),
     clientId: address.clientId,
     ...(address.ssl === undefined ? {} : { ssl: address.ssl }),
     ...(address.sasl === undefined ? {} : { sasl: address.sasl }),
