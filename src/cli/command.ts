@@ -107,8 +107,8 @@ export interface Command<Flags extends FlagTable = FlagTable> {
   run(context: CommandContext<FlagValues<Flags>>): Promise<number>;
 }
 
-/** For commands that only look: what goes well is not worth a line among their output. `configDefaults: QUIET_LOG`. */
-export const QUIET_LOG = { LOG_LEVEL: 'warn' } as const;
+/** For commands of people: what goes well is not worth a line among their output, and what does not is in words. `configDefaults: QUIET_LOG`. */
+export const QUIET_LOG = { LOG_LEVEL: 'warn', LOG_FORMAT: 'text' } as const;
 
 /** Whether the value of a setting is that of the `ingot up` that runs on this machine. */
 export function isOfRunningStack({ loadedConfig }: Pick<CommandContext, 'loadedConfig'>, variable: string): boolean {

@@ -61,7 +61,7 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
     commandDefaults: command.configDefaults ?? {},
     ...(runningStack && command.usesRunningStack !== false && { runningStack: (config) => runningStack(config.instance.dataFolder) }),
   });
-  applyLogSettings(loaded, stderr.isTTY === true);
+  const warn = applyLogSettings(loaded, stderr);
   surroundings.onConfig?.(loaded);
   const isTerminal = stdout.isTTY === true;
   let hasWarned = false;
@@ -71,7 +71,7 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
     loadedConfig: loaded,
     config: () => {
       const config = requireConfig(loaded);
-      if (!hasWarned) for (const warning of loaded.warnings) log('config').warn(warning);
+      if (!hasWarned) for (const warning of loaded.warnings) warn(warning);
       hasWarned = true;
       return config;
     },
@@ -83,8 +83,12 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
   };
 }
 
-/** A configuration with problems still logs: with the defaults. */
-function applyLogSettings(loaded: LoadedConfig, isTerminal: boolean): void {
+/** A configuration with problems still logs: with the defaults. Returns how a warning about the configuration is said. */
+function applyLogSettings(loaded: LoadedConfig, stderr: CliSurroundings['stderr']): (warning: string) => void {
   const { level, format } = loaded.config?.log ?? { level: 'info', format: 'auto' };
-  configureLog({ level, format: format === 'auto' ? (isTerminal ? 'text' : 'json') : format });
+  const isText = format === 'auto' ? stderr.isTTY === true : format === 'text';
+  configureLog({ level, format: isText ? 'text' : 'json' });
+  // Who reads text reads it whatever else is not worth a line; it is about what he has just typed.
+  const isWanted = level !== 'silent' && level !== 'fatal';
+  return isText && isWanted ? (warning) => stderr.write(`warning: ${warning}\n`) : (warning) => log('config').warn(warning);
 }

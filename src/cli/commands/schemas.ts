@@ -3,7 +3,7 @@ import { IngotError } from '../../errors.ts';
 import { OUR_SCHEMAS, type OurSchema, subjectOf } from '../../registry/our-schemas.ts';
 import { checkCompatibility, describeProblems, findSchemaId, registerSchema, subjectSchema } from '../../registry/register-schemas.ts';
 import { createSchemaRegistry, type SchemaRegistry } from '../../registry/registry-client.ts';
-import { type CommandContext, defineCommand } from '../command.ts';
+import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, printRows } from '../output.ts';
 import { registryAddress } from '../roles/connect-registry.ts';
 import { escapeControls } from '../terminal-text.ts';
@@ -64,6 +64,7 @@ export const schemasList = defineCommand({
     'The subjects of our topics, and how the files in schemas/ stand to them. `differs`: the file has changed since; `ingot schemas check` says whether it can follow.',
   flags: { ...OUTPUT_FLAG, all: { kind: 'boolean', help: 'Every subject of the registry, those of others too.' } },
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   examples: [
     { line: 'ingot schemas list', shows: 'subject, version, id, compatibility of each' },
     { line: 'ingot schemas list --all -o json', shows: 'every subject of the registry' },
@@ -99,6 +100,7 @@ export const schemasShow = defineCommand({
   },
   args: [{ name: 'NAME', help: 'A subject, a topic (readings) or a record (SensorReading).', optional: true }],
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   examples: [
     { line: 'ingot schemas show alerts', shows: 'the latest version of telemetry.alerts-value' },
     { line: 'ingot schemas show --subject telemetry.readings-value --version 1', shows: 'an earlier one' },
@@ -129,6 +131,7 @@ export const schemasRegister = defineCommand({
     'Registers the files in schemas/ under the subjects of our topics. The compatibility of a subject is set before its first version. Nothing changes for a schema that is there already. Exit code 4 when one cannot follow its earlier versions.',
   flags: { ...OUTPUT_FLAG, ...SUBJECT_FLAG },
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   examples: [{ line: 'ingot schemas register', shows: 'subject and id of each' }],
   run: async (context) => {
     const config = context.config();
@@ -155,6 +158,7 @@ export const schemasCheck = defineCommand({
     'Compares the files in schemas/ with what the registry holds, without changing anything: for a pipeline before a deployment. Exit code 4 when one of them cannot follow; the fields are named.',
   flags: { ...OUTPUT_FLAG, ...SUBJECT_FLAG },
   settings: SETTINGS,
+  configDefaults: QUIET_LOG,
   examples: [{ line: 'ingot schemas check', shows: 'whether each file can be registered' }],
   run: async (context) => {
     const { topicPrefix } = context.config().kafka;

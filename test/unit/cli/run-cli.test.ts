@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { type Command, defineCommand } from '../../../src/cli/command.ts';
+import { type Command, defineCommand, QUIET_LOG } from '../../../src/cli/command.ts';
 import { COMMANDS, type CommandEntry } from '../../../src/cli/commands-table.ts';
 import { runCli } from '../../../src/cli/run-cli.ts';
 import { IngotError } from '../../../src/errors.ts';
@@ -85,6 +85,21 @@ describe('configuration', () => {
     expect((await ingot('try', { commands, environment: { WINDOW_SIZE: '7s' } })).code).toBe(7_000);
     expect((await ingot('try --window 3s', { commands, environment: { WINDOW_SIZE: '7s' } })).code).toBe(3_000);
   });
+  test.each([QUIET_LOG, { ...QUIET_LOG, LOG_LEVEL: 'error' }])(
+    'a command of people says a warning in words: %j',
+    async (configDefaults) => {
+      const run: Command['run'] = async (context) => {
+        context.config();
+        return 0;
+      };
+      const load = async () => defineCommand({ flags: {}, examples: [], configDefaults, run });
+      const commands: CommandEntry[] = [{ name: 'try', summary: 'Try', section: 'Run', load }];
+      const { err } = await ingot('try', { commands, environment: { LOG_LEVEL: '', KAFKA_BROKER: 'x:1' } });
+      expect(err).toBe('warning: The environment variable KAFKA_BROKER is not a setting and is ignored. Did you mean KAFKA_BROKERS?\n');
+      expect((await ingot('try', { commands, environment: { KAFKA_BROKER: 'x:1' } })).err).toBe('');
+    },
+  );
+
   test('a wrong one hinders only commands that ask for it', async () => {
     const environment = { HTTP_PORT: 'x', WINDOW_SIZE: '5' };
     expect((await ingot('version', { environment })).code).toBe(0);
