@@ -97,3 +97,14 @@ export function coordinatorAwaited(event: { groupId: string; attempt: number; re
 export function membershipEnded(event: { groupId: string; error: string }): void {
   log('kafka').error(event, 'the group refuses this member');
 }
+
+const AWAITED_TOLD_EVERY_MS = 10_000;
+let awaitedToldAtMs = Number.NEGATIVE_INFINITY;
+
+/** Kafka did not answer at the start, and it is tried again: told at once, and then every ten seconds while it lasts. */
+export function kafkaAwaited(event: { error: string; retryInMs: number }): void {
+  const nowMs = performance.now();
+  if (nowMs < awaitedToldAtMs + AWAITED_TOLD_EVERY_MS) return;
+  awaitedToldAtMs = nowMs;
+  log('kafka').warn(event, 'waiting for Kafka');
+}

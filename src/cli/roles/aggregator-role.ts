@@ -13,7 +13,7 @@ import { type TopicNames, topicNames } from '../../kafka/topics.ts';
 import { AGGREGATE_SCHEMA, ALERT_SCHEMA, PROFILE_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
-import { connectLog, requireTopics } from './connect-log.ts';
+import { awaitTopics, connectLog } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
 
 // Constructs the aggregator of this process from the configuration.
@@ -80,7 +80,7 @@ export async function startAggregatorRole(surroundings: RoleSurroundings, option
   const log = connectLog(config, `${clientId}-aggregator-${instance.id}`);
   try {
     const admin = log.admin();
-    const partitions = await requireTopics(admin, topicPrefix);
+    const partitions = await awaitTopics(admin, topicPrefix);
     kafka.up();
     const topics = topicNames(topicPrefix);
     const groupId = aggregatorGroupId(config);

@@ -11,7 +11,7 @@ import { READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { ReadingTranscoder } from '../../registry/reading-transcoder.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
-import { connectLog, requireTopics } from './connect-log.ts';
+import { awaitTopics, connectLog } from './connect-log.ts';
 import { mqttAddress } from './connect-mqtt.ts';
 import { registryAddress } from './connect-registry.ts';
 
@@ -59,7 +59,7 @@ export async function startBridgeRole(
   // A start that fails is reported by its own rejection.
   ended.promise.catch(() => {});
   try {
-    const partitions = await requireTopics(log.admin(), topicPrefix);
+    const partitions = await awaitTopics(log.admin(), topicPrefix);
     kafka.up();
     const bridge = new Bridge({
       source,

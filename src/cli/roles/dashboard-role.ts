@@ -10,7 +10,7 @@ import type { HttpRoute } from '../../ops/http-server.ts';
 import { AGGREGATE_SCHEMA, ALERT_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs, type SchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
-import { connectLog, requireTopics } from './connect-log.ts';
+import { awaitTopics, connectLog } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
 
 // Constructs the page of this process from the configuration.
@@ -51,7 +51,7 @@ export async function startDashboardRole(surroundings: RoleSurroundings, { ledge
   const { alerts, aggregates, readings } = makeFeeds({ log, admin, model, codecs, topicPrefix: config.kafka.topicPrefix });
   const feeds = [alerts, aggregates, readings];
   try {
-    await requireTopics(admin, config.kafka.topicPrefix);
+    await awaitTopics(admin, config.kafka.topicPrefix);
     kafka.up();
     if ((await alerts.start()).isCut) model.markAlertsCut();
     await aggregates.start();

@@ -6,7 +6,7 @@ import { log as processLog } from '../../ops/log.ts';
 import { ALERT_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
-import { connectLog, requireTopics } from './connect-log.ts';
+import { awaitTopics, connectLog } from './connect-log.ts';
 import { mqttAddress } from './connect-mqtt.ts';
 import { registryAddress } from './connect-registry.ts';
 
@@ -33,7 +33,7 @@ export async function startNoticesRole({ config, instance, health }: RoleSurroun
   const log = connectLog(config, `${kafka.clientId}-notices-${instance.id}`);
   const admin = log.admin();
   try {
-    await requireTopics(admin, kafka.topicPrefix);
+    await awaitTopics(admin, kafka.topicPrefix);
     health.dependency('kafka').up();
     const notices = new AlertNotices({
       prefix: alerts.mqttPrefix,

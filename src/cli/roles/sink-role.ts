@@ -10,7 +10,7 @@ import { openPostgres } from '../../sql/postgres.ts';
 import { createSink, type Sink } from '../../sql/sink.ts';
 import type { SqlDatabase } from '../../sql/sql-database.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
-import { connectLog, requireTopics } from './connect-log.ts';
+import { awaitTopics, connectLog } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
 
 // Constructs the SQL sink of this process from the configuration.
@@ -86,7 +86,7 @@ async function constructSink({ config, instance, health, database, log, acceptLo
     unknownPatienceMs: config.registry.unknownPatienceMs,
   });
   const admin = log.admin();
-  await requireTopics(admin, topicPrefix);
+  await awaitTopics(admin, topicPrefix);
   kafka.up();
   const topics = topicNames(topicPrefix);
   const groups = sinkGroupIds(config);
