@@ -25,7 +25,8 @@ const CONNECTIONS_MAX = 10_000;
 export async function startMqttBroker({ folder, preferredPort }: MqttBrokerOptions): Promise<RunningMqttBroker> {
   const { mqtt } = await keptPorts(join(folder, 'ports.json'), { mqtt: preferredPort });
   const broker = await Aedes.createBroker();
-  matchEmptyLevels(broker.persistence as SessionMemory);
+  // The library's types do not name it.
+  matchEmptyLevels((broker as unknown as { readonly persistence: SessionMemory }).persistence);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
