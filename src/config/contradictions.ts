@@ -81,7 +81,8 @@ function databaseProblems({ sql }: Config): readonly string[] {
 
 /** Warnings: what works, and is hardly meant. */
 export function doubtfulSettings(config: Config): readonly string[] {
-  return [...doubtfulFilters(config), ...unprotectedSecrets(config)];
+  const noTraces = 'OTEL_EXPORTER_OTLP_ENDPOINT is given, and this version sends no traces of its own.';
+  return [...doubtfulFilters(config), ...unprotectedSecrets(config), ...(config.tracing.otlpEndpoint === null ? [] : [noTraces])];
 }
 
 function doubtfulFilters({ mqtt }: Config): readonly string[] {

@@ -172,6 +172,12 @@ describe('MQTT_TOPICS', () => {
     expect(problems).toEqual([expect.stringMatching(/^MQTT_TOPICS: "devices\/\+x" is no MQTT topic filter/)]);
   });
 
+  test('an endpoint for traces, which a whole cluster may have set, is no error; it is said that nothing goes there', () => {
+    const { config, warnings } = loadConfig({ environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' } });
+    expect(config).not.toBeNull();
+    expect(warnings).toEqual(['OTEL_EXPORTER_OTLP_ENDPOINT is given, and this version sends no traces of its own.']);
+  });
+
   test('that take others too are a warning', () => {
     const { config, warnings } = loadConfig({ environment: { MQTT_TOPICS: 'devices/#,devices/+/telemetry,x' } });
     expect(config?.mqtt.topics).toHaveLength(3);
