@@ -4,7 +4,7 @@ import { escapeControls, styled, type TextStyle } from './terminal-text.ts';
 
 // Rows of data on stdout as a table, JSON, JSON lines or CSV: a table on a terminal, JSON lines when piped.
 
-export const OUTPUT_FORMATS = ['table', 'json', 'jsonl', 'csv'] as const;
+const OUTPUT_FORMATS = ['table', 'json', 'jsonl', 'csv'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** The flag of every command that prints rows: `flags: { ...OUTPUT_FLAG, ... }`. */

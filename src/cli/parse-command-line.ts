@@ -154,7 +154,7 @@ function parseValue(spec: Exclude<FlagSpec, { kind: 'boolean' }>, text: string):
 }
 
 /** What a flag may be given, in words. */
-export function allowedOf(spec: FlagSpec): string {
+function allowedOf(spec: FlagSpec): string {
   switch (spec.kind) {
     case 'string':
       return 'a text';

@@ -5,6 +5,7 @@ import { topicNames } from '../../kafka/topics.ts';
 import { defineCommand, QUIET_LOG } from '../command.ts';
 import { OUTPUT_FLAG, printRows } from '../output.ts';
 import { connectLog } from '../roles/connect-log.ts';
+import { aggregatorGroupId, sinkGroupIds } from '../roles/consumer-groups.ts';
 
 // `ingot lag`: how far each role is behind what it reads.
 
@@ -28,11 +29,11 @@ interface ReadTopic {
 
 function readTopics({ kafka }: Config): ReadTopic[] {
   const { readings, aggregates, alerts } = topicNames(kafka.topicPrefix);
-  const groupOf = (role: string) => kafka.groupId ?? `${kafka.topicPrefix}${role}`;
+  const sink = sinkGroupIds({ kafka });
   return [
-    { role: 'aggregator', group: groupOf('aggregator'), topic: readings },
-    { role: 'sink', group: groupOf('sink'), topic: aggregates },
-    { role: 'sink', group: `${groupOf('sink')}.alerts`, topic: alerts },
+    { role: 'aggregator', group: aggregatorGroupId({ kafka }), topic: readings },
+    { role: 'sink', group: sink.aggregates, topic: aggregates },
+    { role: 'sink', group: sink.alerts, topic: alerts },
   ];
 }
 

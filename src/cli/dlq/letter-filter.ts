@@ -49,7 +49,7 @@ export function letterFilter(config: Config, { since, until, stage, reason, devi
   };
 }
 
-export function deadLetterTopics({ kafka }: Config, stage?: 'bridge' | 'aggregator'): string[] {
+function deadLetterTopics({ kafka }: Config, stage?: 'bridge' | 'aggregator'): string[] {
   const { bridgeDeadLetters, readingDeadLetters } = topicNames(kafka.topicPrefix);
   if (stage === undefined) return [bridgeDeadLetters, readingDeadLetters];
   return [stage === 'bridge' ? bridgeDeadLetters : readingDeadLetters];

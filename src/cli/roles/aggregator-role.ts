@@ -15,6 +15,7 @@ import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { awaitTopics, connectLog } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
+import { aggregatorGroupId } from './consumer-groups.ts';
 
 // Constructs the aggregator of this process from the configuration.
 
@@ -49,10 +50,6 @@ export function foldSettings(config: Config): FoldSettings {
     rules,
     foldVersion: FOLD_VERSION,
   };
-}
-
-export function aggregatorGroupId(config: Config): string {
-  return config.kafka.groupId ?? `${config.kafka.topicPrefix}aggregator`;
 }
 
 export interface AggregatorRole extends RunningRole {

@@ -8,9 +8,10 @@ import type { LogClient } from '../../kafka/log-port.ts';
 import { topicNames } from '../../kafka/topics.ts';
 import { ALERT_SCHEMA, READING_SCHEMA } from '../../registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../registry/schema-codecs.ts';
-import { aggregatorGroupId, aggregatorTopics } from './aggregator-role.ts';
+import { aggregatorTopics } from './aggregator-role.ts';
 import { connectLog, requireTopics } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
+import { aggregatorGroupId } from './consumer-groups.ts';
 
 // Constructs what a rebuild of the state needs.
 

@@ -12,6 +12,7 @@ import type { SqlDatabase } from '../../sql/sql-database.ts';
 import type { RoleSurroundings, RunningRole } from '../run-role.ts';
 import { awaitTopics, connectLog } from './connect-log.ts';
 import { registryAddress } from './connect-registry.ts';
+import { sinkGroupIds } from './consumer-groups.ts';
 
 // Constructs the SQL sink of this process from the configuration.
 
@@ -27,27 +28,15 @@ export interface SinkRole extends RunningRole {
 }
 
 /** The database that the configuration names: PostgreSQL by DATABASE_URL, or the embedded one in the data folder. Opened at its first use. */
-export function openDatabase(config: Config): SqlDatabase {
+function openDatabase(config: Config): SqlDatabase {
   const { databaseUrl } = config.sql;
   return databaseUrl === null ? openEmbeddedDatabase(join(config.instance.dataFolder, 'sql'), cacheFolder()) : openPostgres(databaseUrl);
 }
 
-/** Consumer groups of the sink: one per topic. */
-export function sinkGroupIds(config: Config): { readonly aggregates: string; readonly alerts: string } {
-  const groupId = config.kafka.groupId ?? `${config.kafka.topicPrefix}sink`;
-  return { aggregates: groupId, alerts: `${groupId}.alerts` };
-}
-
-export interface SinkRoleOptions {
-  readonly acceptLoss: boolean;
-  /** From openDatabase, when somebody has opened it before: the embedded one takes a few seconds. It is closed with the role. */
-  readonly database?: SqlDatabase;
-}
-
 /** Starts the sink. Rejects with what keeps it from starting; then nothing of it is left running. */
-export async function startSinkRole(surroundings: RoleSurroundings, options: SinkRoleOptions): Promise<SinkRole> {
+export async function startSinkRole(surroundings: RoleSurroundings, options: { readonly acceptLoss: boolean }): Promise<SinkRole> {
   const { config, instance } = surroundings;
-  const database = options.database ?? openDatabase(config);
+  const database = openDatabase(config);
   const log = connectLog(config, `${config.kafka.clientId}-sink-${instance.id}`);
   try {
     const sink = await constructSink({ ...surroundings, ...options, database, log });

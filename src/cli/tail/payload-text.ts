@@ -14,7 +14,7 @@ export function payloadText(bytes: Buffer): string {
 }
 
 /** `00000010  7b 22 74 73 ...  {"ts` */
-export function hexDump(bytes: Buffer): string {
+function hexDump(bytes: Buffer): string {
   const lines: string[] = [];
   for (let start = 0; start < bytes.length; start += BYTES_PER_LINE) {
     const slice = bytes.subarray(start, start + BYTES_PER_LINE);
