@@ -37,10 +37,13 @@ async function main(argv: readonly string[]): Promise<number> {
 // A reader of stdout that went away ends the program quietly.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
+let exitCode: number;
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const program = process.argv[2] === 'verify' ? 'verify' : 'simulate';
   process.stderr.write(`${program}: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  exitCode = error instanceof UsageError ? 2 : 1;
 }
+// A connection that was given up while it was being made keeps a timer of the client for seconds; stdout is given everything first.
+process.stdout.write('', () => process.exit(exitCode));

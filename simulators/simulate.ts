@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { TlsTexts } from './device-link.ts';
 import { type DeviceFeed, replayFeed, simulatedFeeds } from './feed.ts';
@@ -45,7 +46,12 @@ export async function simulate(settings: RunSettings, { env, stdout, stderr, sto
   const fleet = makeFleet(feeds, settings, { env, truth, say });
 
   try {
-    await fleet.connect();
+    await Promise.race([fleet.connect(), whenAborted(stop)]);
+    if (stop.aborted) {
+      fleet.abandon();
+      truth?.close({ endedAt: Date.now(), endedBy: 'stopped', sent: 0, acked: 0 });
+      return 0;
+    }
   } catch (error) {
     fleet.abandon();
     const { message } = error as Error;
@@ -68,6 +74,10 @@ export async function simulate(settings: RunSettings, { env, stdout, stderr, sto
     progress.end();
   }
   return fleet.counts.acked === fleet.counts.sent ? 0 : 1;
+}
+
+async function whenAborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
 }
 
 function simulation(settings: RunSettings, clock: { startedAtMs: number }): Parameters<typeof simulatedFeeds>[0] {

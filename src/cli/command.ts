@@ -103,6 +103,8 @@ export interface Command<Flags extends FlagTable = FlagTable> {
   readonly configDefaults?: Readonly<Record<string, string>>;
   /** Whether addresses of the stack that `ingot up` runs on this machine count; true unless said. */
   readonly usesRunningStack?: boolean;
+  /** Brings to an end what it has begun after a first Ctrl-C, for at most SHUTDOWN_TIMEOUT. Other commands end within a second. */
+  readonly drains?: boolean;
   /** Resolves with the exit code: 0 ok, 1 runtime failure, 2 usage, 3 unreachable dependency, 4 a check failed. An IngotError brings its own. */
   run(context: CommandContext<FlagValues<Flags>>): Promise<number>;
 }

@@ -11,6 +11,8 @@ const { runCli } = await import('./run-cli.ts');
 
 /** npm passes on the Ctrl-C that the terminal has sent to all of us already. */
 const SIGNAL_PASSED_ON_MS = 1_000;
+/** For a command that only asks: it may be waiting for an answer that takes long, and whoever presses Ctrl-C does not. */
+const NOTHING_TO_DRAIN_MS = 1_000;
 
 endOnUncaught();
 const stopRequest = watchStopSignals({ sameRequestMs: process.env['npm_lifecycle_event'] === undefined ? 0 : SIGNAL_PASSED_ON_MS });
@@ -32,8 +34,9 @@ const exitCode = await runCli({
   stderr: process.stderr,
   signal: stopRequest.signal,
   runningStack: runningStackAddresses,
-  onConfig: (loaded) => {
-    if (loaded.config) stopRequest.setDeadline(loaded.config.instance.shutdownTimeoutMs);
+  onConfig: ({ config }, drains) => {
+    if (!drains) stopRequest.setDeadline(NOTHING_TO_DRAIN_MS, true);
+    else if (config) stopRequest.setDeadline(config.instance.shutdownTimeoutMs);
   },
 });
 

@@ -19,8 +19,8 @@ export interface CliSurroundings {
   readonly commands?: readonly CommandEntry[];
   /** Addresses by variable of the stack that `ingot up` runs here. */
   readonly runningStack?: (dataFolder: string) => Readonly<Record<string, string>>;
-  /** Called with the configuration before the command runs. */
-  readonly onConfig?: (loaded: LoadedConfig) => void;
+  /** Called with the configuration before the command runs, and whether the command has something to drain when it is told to stop. */
+  readonly onConfig?: (loaded: LoadedConfig, drains: boolean) => void;
 }
 
 /** Runs one command and resolves with the exit code. Never rejects: what goes wrong is told on stderr. */
@@ -62,7 +62,7 @@ function makeContext(command: Command, line: ParsedCommandLine, surroundings: Cl
     ...(runningStack && command.usesRunningStack !== false && { runningStack: (config) => runningStack(config.instance.dataFolder) }),
   });
   const warn = applyLogSettings(loaded, stderr);
-  surroundings.onConfig?.(loaded);
+  surroundings.onConfig?.(loaded, command.drains === true);
   const isTerminal = stdout.isTTY === true;
   let hasWarned = false;
   return {

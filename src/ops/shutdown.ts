@@ -11,8 +11,8 @@ export interface StopRequest {
   readonly signal: AbortSignal;
   /** The same as a first signal, for other causes, such as a closed stdout. */
   stop(reason: string): void;
-  /** From now on a drain may take this long; then the process ends. */
-  setDeadline(deadlineMs: number): void;
+  /** From now on a drain may take this long; then the process ends, and says so unless there was nothing to drain. */
+  setDeadline(deadlineMs: number, isQuiet?: boolean): void;
 }
 
 /** Beyond a drain's own deadline: what the last steps may take before the process is ended from here. */
@@ -28,14 +28,16 @@ export interface StopSignalOptions {
 export function watchStopSignals({ exit = process.exit, sameRequestMs = 0 }: StopSignalOptions = {}): StopRequest {
   const controller = new AbortController();
   let firstAtMs = 0;
-  let deadlineMs: number | null = null;
+  let deadline: { readonly ms: number; readonly isQuiet: boolean } | null = null;
   const begin = (reason: string, exitCode: number): void => {
     controller.abort(reason);
-    if (deadlineMs === null) return;
-    setTimeout(() => {
-      log('shutdown').error({ deadlineMs }, 'draining took longer than SHUTDOWN_TIMEOUT; ending without it');
+    if (deadline === null) return;
+    const { ms: deadlineMs, isQuiet } = deadline;
+    const end = (): void => {
+      if (!isQuiet) log('shutdown').error({ deadlineMs }, 'draining took longer than SHUTDOWN_TIMEOUT; ending without it');
       exit(exitCode);
-    }, deadlineMs + LAST_RESORT_MS).unref();
+    };
+    setTimeout(end, isQuiet ? deadlineMs : deadlineMs + LAST_RESORT_MS).unref();
   };
   for (const name of Object.keys(SIGNAL_EXIT_CODES) as StopSignal[]) {
     process.on(name, () => {
@@ -52,8 +54,8 @@ export function watchStopSignals({ exit = process.exit, sameRequestMs = 0 }: Sto
     stop: (reason) => {
       if (!controller.signal.aborted) begin(reason, 1);
     },
-    setDeadline: (ms) => {
-      deadlineMs = ms;
+    setDeadline: (ms, isQuiet = false) => {
+      deadline = { ms, isQuiet };
     },
   };
 }

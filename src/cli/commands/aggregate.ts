@@ -33,6 +33,7 @@ export const aggregate = defineCommand({
     { line: 'ingot aggregate --window 5m --grace 30s', shows: 'windows of five minutes' },
     { line: 'ingot aggregate --rules rules.yaml', shows: 'own alert rules' },
   ],
+  drains: true,
   run: (context) =>
     runRole(context, {
       role: 'aggregator',

@@ -38,6 +38,7 @@ export const bridge = defineCommand({
     },
     { line: 'INSTANCE_ID=1 ingot bridge --end-session', shows: 'that one goes for good and leaves no session behind' },
   ],
+  drains: true,
   run: (context) =>
     runRole(context, {
       role: 'bridge',

@@ -11,6 +11,7 @@ export const dashboard = defineCommand({
     { line: 'ingot dashboard', shows: 'the page at http://127.0.0.1:7070' },
     { line: 'ingot dashboard --http-port 8080', shows: 'the page on another port' },
   ],
+  drains: true,
   run: (context) =>
     runRole(context, {
       role: 'dashboard',

@@ -45,6 +45,7 @@ export const dlqReplay = defineCommand({
   settings: ['KAFKA_BROKERS', 'KAFKA_TOPIC_PREFIX', 'SCHEMA_REGISTRY_URL', 'MAX_PAYLOAD_BYTES', 'EVENT_TIME_SKEW', 'EVENT_TIME_PAST_LIMIT'],
   // What became of each letter is said in the rows; what ended it, in the error.
   configDefaults: { ...QUIET_LOG, LOG_LEVEL: 'error' },
+  drains: true,
   run: async (context) => {
     const config = context.config();
     const { 'dry-run': isDryRun, limit } = context.flags;

@@ -18,5 +18,6 @@ export const notices = defineCommand({
   // Each role has a port of its own, so that all of them can run on one machine.
   configDefaults: { HTTP_PORT: '7074' },
   examples: [{ line: 'ingot notices', shows: 'alerts as retained messages at the MQTT broker' }],
+  drains: true,
   run: (context) => runRole(context, { role: 'notices', start: startNoticesRole }),
 });

@@ -35,6 +35,7 @@ export const simulate = defineCommand({
       shows: 'a real machine (EVENT_TIME_PAST_LIMIT=unlimited)',
     },
   ],
+  drains: true,
   run: async (context) => {
     const { duration, cycle, progress = context.isTerminal ? 'text' : 'jsonl', ...plain } = context.flags;
     const values = { ...plain, progress, duration: inMs(duration), cycle: inMs(cycle) };

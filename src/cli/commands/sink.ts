@@ -21,6 +21,7 @@ export const sink = defineCommand({
       shows: 'rows in PostgreSQL, another port for metrics',
     },
   ],
+  drains: true,
   run: (context) =>
     runRole(context, {
       role: 'sink',

@@ -58,6 +58,7 @@ export const up = defineCommand({
     { line: 'KAFKA_BROKERS=kafka:9092 ingot up', shows: 'everything but Kafka on this machine' },
   ],
   usesRunningStack: false,
+  drains: true,
   run: runUp,
 });
 

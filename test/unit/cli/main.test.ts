@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 // The program as a process: what only shows there. It needs no component.
 
@@ -37,4 +38,31 @@ test('a reader that is gone ends it quietly', async () => {
   const { child, ended } = start('config', 'print');
   child.stdout.destroy();
   expect(await ended).toMatchObject({ code: 0, err: '' });
+});
+
+describe('Ctrl-C while somebody listens and never answers', () => {
+  let silent: Server;
+  let address: string;
+  beforeAll(async () => {
+    silent = createServer((socket) => void socket.on('error', () => {}).resume());
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  });
+  afterAll(() => void silent.close());
+
+  test.each([
+    ['lag --kafka-brokers', '', 130],
+    ['schemas list --schema-registry-url', 'http://', 130],
+    ['simulate --devices 1 --mqtt-url', 'mqtt://', 0],
+  ])('ends: ingot %s', async (line, scheme, expected) => {
+    const arrived = once(silent, 'connection');
+    const { child, ended } = start(...line.split(' '), `${scheme}${address}`);
+    await arrived;
+    const askedAtMs = performance.now();
+    child.kill('SIGINT');
+    expect(await ended).toEqual({ code: expected, out: '', err: '' });
+    // Without that it is the deadline of the question: 5 to 20 s.
+    expect(performance.now() - askedAtMs).toBeLessThan(4_500);
+  });
 });
