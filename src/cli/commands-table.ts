@@ -53,7 +53,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'dashboard',
-    summary: 'Serve the page: devices, alerts, ledger',
+    summary: 'Serve the page: devices, alerts and their history',
     section: 'Run',
     load: async () => (await import('./commands/dashboard.ts')).dashboard,
   },

@@ -311,7 +311,7 @@ export const SETTINGS = {
       min: 0,
       max: 65_535,
       flag: 'http-port',
-      help: 'Port for health, metrics and the page; 0 takes a free one. Default of the roles: bridge 7071, aggregate 7072, sink 7073.',
+      help: 'Port for health, metrics and the page; 0 takes a free one. Default of the roles: bridge 7071, aggregate 7072, sink 7073, notices 7074.',
     }),
     token: secretSetting('HTTP_TOKEN', {
       pattern: /^[\x21-\x7e]{8,}$/,
