@@ -3,7 +3,7 @@ import { canonicalText } from '../../core/fold-settings.ts';
 import { DEVICE_ID_PATTERN } from '../../core/reading.ts';
 import { IngotError } from '../../errors.ts';
 import { type CommandContext, defineCommand, QUIET_LOG } from '../command.ts';
-import { editedProfile, NO_PROFILE, type ProfileEdits, thresholdText } from '../devices/profile-edits.ts';
+import { editedProfile, NO_PROFILE, type ProfileEdits, profileNotes, thresholdText } from '../devices/profile-edits.ts';
 import { ProfileTopic, type StoredProfile } from '../devices/profile-topic.ts';
 import { OUTPUT_FLAG, printRows } from '../output.ts';
 import { foldSettings } from '../roles/aggregator-role.ts';
@@ -112,8 +112,8 @@ export const devicesSet = defineCommand({
   examples: [
     { line: 'ingot devices set boiler-7 --label site=hall-3 --threshold high-temperature=90', shows: 'a label, and an alert above 90' },
     {
-      line: 'ingot devices set boiler-7 --threshold high-temperature=90,deadband=3,CRITICAL=110',
-      shows: 'with its own deadband and level',
+      line: 'ingot devices set boiler-7 --threshold hot-and-hotter=75,deadband=3,WARNING=85,CRITICAL=105',
+      shows: 'of a rule with levels: its own deadband and levels',
     },
     { line: 'ingot devices set boiler-7 --unset high-temperature --unset site', shows: 'back to the rule' },
   ],
@@ -130,7 +130,8 @@ export const devicesSet = defineCommand({
     await withTopic(context, async (topic) => {
       const before = (await topic.readAll()).get(deviceId)?.profile ?? NO_PROFILE;
       const after = editedProfile(deviceId, before, edits);
-      warnOfUnknownRules(context, edits);
+      const { rules } = foldSettings(context.config());
+      for (const note of profileNotes(rules, after, edits)) context.stderr.write(`Note: ${escapeControls(note)}\n`);
       if (canonicalText(after) === canonicalText(before)) {
         context.stderr.write(`The profile of ${deviceId} says that already; nothing was written.\n`);
         return;
@@ -142,16 +143,6 @@ export const devicesSet = defineCommand({
     return 0;
   },
 });
-
-/** A rule may come later, and this configuration need not be the aggregator's: a warning, no error. */
-function warnOfUnknownRules(context: CommandContext, { threshold, disable }: ProfileEdits): void {
-  const known = foldSettings(context.config()).rules.map(({ id }) => id);
-  const named = [...threshold.map((text) => text.split('=', 1)[0]!), ...disable];
-  for (const ruleId of named.filter((id) => !known.includes(id)))
-    context.stderr.write(
-      `Note: the rules of this configuration are ${known.join(', ') || 'none'}; there is no ${escapeControls(ruleId)} among them.\n`,
-    );
-}
 
 export const devicesForget = defineCommand({
   description:

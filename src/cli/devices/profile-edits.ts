@@ -1,5 +1,5 @@
-import { type AlertLevel, SEVERITIES, type Severity } from '../../core/alert-rule.ts';
-import type { DeviceProfile, ProfileThreshold } from '../../core/device-profile.ts';
+import { type AlertLevel, type AlertRule, misplacedLevel, SEVERITIES, type Severity } from '../../core/alert-rule.ts';
+import { type DeviceProfile, type ProfileThreshold, rulesOfDevice } from '../../core/device-profile.ts';
 import { profileOfRecord, profileProblem, recordOfProfile } from '../../core/device-profile-record.ts';
 import { IngotError } from '../../errors.ts';
 
@@ -79,6 +79,27 @@ function isSeverity(text: string): text is Severity {
 export function thresholdText(ruleId: string, { threshold, deadband, levels }: ProfileThreshold): string {
   const band = deadband === null ? '' : `,deadband=${deadband}`;
   return `${ruleId}=${threshold}${band}${(levels ?? []).map((level) => `,${level.severity}=${level.threshold}`).join('')}`;
+}
+
+/**
+ * What is doubtful about the edited profile beside these rules. A rule may come later, and these need not be the aggregator's: no errors.
+ */
+export function profileNotes(rules: readonly AlertRule[], after: DeviceProfile, { threshold, disable }: ProfileEdits): string[] {
+  const known = rules.map(({ id }) => id);
+  const named = [...threshold.map((text) => text.split('=', 1)[0]!), ...disable];
+  const unknown = named
+    .filter((id) => !known.includes(id))
+    .map((id) => `the rules of this configuration are ${known.join(', ') || 'none'}; there is no ${id} among them.`);
+  const misplaced = rulesOfDevice(rules, after).flatMap((rule) => {
+    const level = named.includes(rule.id) ? misplacedLevel(rule, rule.levels) : 0;
+    const { threshold: limit = 0, severity = '' } = rule.levels[level - 2] ?? {};
+    return level === 0
+      ? []
+      : [
+          `${rule.id} is ${rule.severity} ${rule.direction} ${rule.threshold} there; ${severity}=${limit} lies no further ${rule.direction} than the level before it, or is not more severe.`,
+        ];
+  });
+  return [...unknown, ...misplaced];
 }
 
 function usage(what: string): IngotError {

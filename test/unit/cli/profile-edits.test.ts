@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { editedProfile, NO_PROFILE, type ProfileEdits, thresholdText } from '../../../src/cli/devices/profile-edits.ts';
+import { editedProfile, NO_PROFILE, type ProfileEdits, profileNotes, thresholdText } from '../../../src/cli/devices/profile-edits.ts';
+import { highTemperatureRule } from '../../../src/core/alert-rule.ts';
 
 const NOTHING: ProfileEdits = { label: [], threshold: [], disable: [], enable: [], unset: [] };
 const edited = (edits: Partial<ProfileEdits>, before = NO_PROFILE) => editedProfile('d1', before, { ...NOTHING, ...edits });
@@ -51,4 +52,23 @@ describe('edits of a profile', () => {
       expect(thresholdText('hot', thresholds['hot']!)).toBe(text);
     }
   });
+});
+
+describe('what is doubtful beside the rules', () => {
+  const rules = [highTemperatureRule(100, 5)];
+  const noteOf = (threshold: readonly string[], disable: readonly string[] = []) => {
+    const edits = { label: [], threshold, disable, enable: [], unset: [] };
+    return profileNotes(rules, editedProfile('d1', NO_PROFILE, edits), edits).join();
+  };
+
+  test('a rule that is not among them', () => {
+    expect(noteOf(['too-hot=90'])).toBe('the rules of this configuration are high-temperature; there is no too-hot among them.');
+    expect(noteOf([], ['too-hot'])).toContain('no too-hot');
+  });
+
+  test.each(['high-temperature=90,CRITICAL=110', 'high-temperature=90,CRITICAL=80'])('a level that is none: %s', (text) => {
+    expect(noteOf([text])).toMatch(/^high-temperature is CRITICAL above 90 there; CRITICAL=\d+ lies no further above /);
+  });
+
+  test('nothing', () => expect(noteOf(['high-temperature=90,deadband=3'], ['high-temperature'])).toBe(''));
 });
