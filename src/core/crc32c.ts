@@ -45,37 +45,51 @@ function overStretch(remainder: number): number {
   return S0[remainder & 0xff]! ^ S1[(remainder >>> 8) & 0xff]! ^ S2[(remainder >>> 16) & 0xff]! ^ S3[remainder >>> 24]!;
 }
 
-/** The remainder after eight more bytes. */
-function eight(crc: number, bytes: Uint8Array, i: number): number {
-  const first = crc ^ (bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24));
+/** The remainder after eight more bytes: four of them, into which the remainder so far goes, and four more. */
+function afterEight(first: number, second: number): number {
   return (
     T7[first & 0xff]! ^
     T6[(first >>> 8) & 0xff]! ^
     T5[(first >>> 16) & 0xff]! ^
     T4[first >>> 24]! ^
-    T3[bytes[i + 4]!]! ^
-    T2[bytes[i + 5]!]! ^
-    T1[bytes[i + 6]!]! ^
-    T0[bytes[i + 7]!]!
+    T3[second & 0xff]! ^
+    T2[(second >>> 8) & 0xff]! ^
+    T1[(second >>> 16) & 0xff]! ^
+    T0[second >>> 24]!
   );
+}
+
+function fourAt(bytes: Uint8Array, i: number): number {
+  return bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+}
+
+/** The remainder after all whole groups of three stretches in view[start, end), from that before them. */
+function overStretches(before: number, view: DataView, { start, end }: { start: number; end: number }): number {
+  let crc = before;
+  // Each step waits for the one before, and three that do not wait for each other take as long as one.
+  for (let i = start; i + 3 * STRETCH_BYTES <= end; i += 3 * STRETCH_BYTES) {
+    let second = 0;
+    let third = 0;
+    for (let at = i; at < i + STRETCH_BYTES; at += 8) {
+      crc = afterEight(crc ^ view.getInt32(at, true), view.getInt32(at + 4, true));
+      second = afterEight(second ^ view.getInt32(at + STRETCH_BYTES, true), view.getInt32(at + STRETCH_BYTES + 4, true));
+      third = afterEight(third ^ view.getInt32(at + 2 * STRETCH_BYTES, true), view.getInt32(at + 2 * STRETCH_BYTES + 4, true));
+    }
+    crc = overStretch(overStretch(crc) ^ second) ^ third;
+  }
+  return crc;
 }
 
 /** The CRC-32C of `bytes[start, end)`, as an unsigned 32-bit number. */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1;
   let i = start;
-  // Each step waits for the one before, and three that do not wait for each other take as long as one.
-  for (; i + 3 * STRETCH_BYTES <= end; i += 3 * STRETCH_BYTES) {
-    let second = 0;
-    let third = 0;
-    for (let at = i; at < i + STRETCH_BYTES; at += 8) {
-      crc = eight(crc, bytes, at);
-      second = eight(second, bytes, at + STRETCH_BYTES);
-      third = eight(third, bytes, at + 2 * STRETCH_BYTES);
-    }
-    crc = overStretch(overStretch(crc) ^ second) ^ third;
+  const inStretches = end - start - ((end - start) % (3 * STRETCH_BYTES));
+  if (inStretches > 0) {
+    crc = overStretches(crc, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), { start, end });
+    i += inStretches;
   }
-  for (; i + 8 <= end; i += 8) crc = eight(crc, bytes, i);
+  for (; i + 8 <= end; i += 8) crc = afterEight(crc ^ fourAt(bytes, i), fourAt(bytes, i + 4));
   for (; i < end; i++) crc = T0[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
   return (crc ^ -1) >>> 0;
 }
