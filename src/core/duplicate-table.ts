@@ -6,13 +6,13 @@
 
 const INITIAL_CAPACITY = 512;
 export const DUPLICATE_HORIZON_MS = 24 * 3_600_000;
-/** With 8 bits an entry one new identity of eight finds its bit set already when the table is full. */
+/** Each identity sets two bits of one word; with 8 bits an entry one new identity of twenty finds both set already when the table is full. */
 const FILTER_BITS_PER_ENTRY = 8;
 
 /**
  * The entries stand one after the other, as they came, and those with equal low bits of the identity hang together in a chain. Nearly every
- * identity is new: a bit for each of those that are here says so, in a piece of memory small enough for the caches, and to enter one it does not
- * matter what was there. So no step waits for memory to come before it knows where to go on.
+ * identity is new: two bits for each of those that are here say so, in a piece of memory small enough for the caches, and what is new is only
+ * written down. The chains lie anywhere in memory, so entries are put into them many at once, when one is looked for: none of those writes waits for another.
  */
 class Generation {
   /** Power of two. */
@@ -26,12 +26,14 @@ class Generation {
   private offsets = new Float64Array(INITIAL_CAPACITY);
   private appendTimesMs = new Float64Array(INITIAL_CAPACITY);
   private used = 0;
+  /** The entries before this place stand in their chains. */
+  private chained = 0;
 
   /** Place of the identity's entry, -1 when it has none. */
   find(identity: number): number {
-    // The low bits of the hash are as good as any; `&` and `>>>` take them of a 53-bit integer too.
-    const word = this.filter[(identity >>> 5) & (this.filter.length - 1)]!;
-    if ((word & (1 << (identity & 31))) === 0) return -1;
+    const bits = filterBits(identity);
+    if ((this.filter[this.wordOf(identity)]! & bits) !== bits) return -1;
+    this.chain();
     let place = this.heads[identity & (this.capacity - 1)]! - 1;
     while (place >= 0 && this.identities[place] !== identity) place = this.followers[place]! - 1;
     return place;
@@ -48,7 +50,7 @@ class Generation {
     this.used += 1;
     this.identities[place] = identity;
     this.update(place, offset, appendTimeMs);
-    this.enter(place);
+    this.note(identity);
   }
 
   update(place: number, offset: number, appendTimeMs: number): void {
@@ -56,14 +58,26 @@ class Generation {
     this.appendTimesMs[place] = appendTimeMs;
   }
 
-  /** Puts an entry that is in no chain yet into its own. */
-  private enter(place: number): void {
-    const identity = this.identities[place]!;
-    const word = (identity >>> 5) & (this.filter.length - 1);
-    this.filter[word] = this.filter[word]! | (1 << (identity & 31));
-    const head = identity & (this.capacity - 1);
-    this.followers[place] = this.heads[head]!;
-    this.heads[head] = place + 1;
+  private wordOf(identity: number): number {
+    return (identity >>> 10) & (this.filter.length - 1);
+  }
+
+  /** Sets the identity's bits. */
+  private note(identity: number): void {
+    const word = this.wordOf(identity);
+    this.filter[word] = this.filter[word]! | filterBits(identity);
+  }
+
+  /** Puts the entries that are in no chain yet into theirs. */
+  private chain(): void {
+    const { identities, heads, followers, used } = this;
+    const mask = this.capacity - 1;
+    for (let place = this.chained; place < used; place += 1) {
+      const head = identities[place]! & mask;
+      followers[place] = heads[head]!;
+      heads[head] = place + 1;
+    }
+    this.chained = used;
   }
 
   private grow(): void {
@@ -74,7 +88,8 @@ class Generation {
     this.identities = grown(this.identities, this.capacity);
     this.offsets = grown(this.offsets, this.capacity);
     this.appendTimesMs = grown(this.appendTimesMs, this.capacity);
-    for (let place = 0; place < this.used; place += 1) this.enter(place);
+    for (let place = 0; place < this.used; place += 1) this.note(this.identities[place]!);
+    this.chained = 0;
   }
 
   clear(): void {
@@ -82,7 +97,13 @@ class Generation {
     this.filter.fill(0);
     this.heads.fill(0);
     this.used = 0;
+    this.chained = 0;
   }
+}
+
+/** The two bits of a word that an identity sets. The low bits of a hash are as good as any; `&` and `>>>` take them of a 53-bit integer too. */
+function filterBits(identity: number): number {
+  return (1 << (identity & 31)) | (1 << ((identity >>> 5) & 31));
 }
 
 function grown(entries: Float64Array, length: number): Float64Array<ArrayBuffer> {
@@ -97,12 +118,15 @@ export class DuplicateTable {
   private current = new Generation();
   private previous = new Generation();
   private currentIndex = 0;
+  /** The first offset that belongs to a later generation than the current one. */
+  private currentEnd: number;
 
   /** offsetsKept: N, how far back in offsets a duplicate is recognised; at least 1. */
   constructor(offsetsKept: number) {
     if (!Number.isSafeInteger(offsetsKept) || offsetsKept < 1)
       throw new RangeError(`offsetsKept must be a positive integer, not ${offsetsKept}`);
     this.offsetsKept = offsetsKept;
+    this.currentEnd = offsetsKept;
   }
 
   /**
@@ -110,8 +134,7 @@ export class DuplicateTable {
    * it lies within N offsets and 24 h.
    */
   isDuplicate(identity: number, offset: number, appendTimeMs: number): boolean {
-    const generation = Math.floor(offset / this.offsetsKept);
-    if (generation !== this.currentIndex) this.advanceTo(generation);
+    if (offset >= this.currentEnd) this.advanceTo(Math.floor(offset / this.offsetsKept));
     const fromOffset = offset - this.offsetsKept;
     const fromAppendTimeMs = appendTimeMs - DUPLICATE_HORIZON_MS;
     // The newest record with this identity decides, and what the current generation holds is newer than what the previous one holds.
@@ -138,6 +161,7 @@ export class DuplicateTable {
     recycled.clear();
     this.current = recycled;
     this.currentIndex = generation;
+    this.currentEnd = (generation + 1) * this.offsetsKept;
   }
 }
 
