@@ -360,13 +360,16 @@ export class RecordReader {
   #readVarint(): number {
     const { buffer } = this;
     const start = this.#position;
-    const end = this.#batchEnd;
-    let zigzag = 0;
-    for (let i = 0; i < 4 && start + i < end; i++) {
-      const byte = buffer[start + i]!;
-      zigzag |= (byte & 127) << (7 * i);
-      if (byte > 127) continue;
-      this.#position = start + i + 1;
+    // Nearly all are of one or two bytes.
+    const first = buffer[start]!;
+    if (first < 128 && start < this.#batchEnd) {
+      this.#position = start + 1;
+      return (first >>> 1) ^ -(first & 1);
+    }
+    const second = buffer[start + 1]!;
+    if (second < 128 && start + 1 < this.#batchEnd) {
+      const zigzag = (first & 127) | (second << 7);
+      this.#position = start + 2;
       return (zigzag >>> 1) ^ -(zigzag & 1);
     }
     return this.#readWideVarint(start);

@@ -47,7 +47,7 @@ function writeWideVarint(into: Uint8Array, position: number, value: number): num
   return position;
 }
 
-/** The value of a varint that is longer than four bytes, read from its first byte on; NaN when no varint ends within `end`. */
+/** The value of a varint of any length, read from its first byte on; NaN when no varint ends within `end`. */
 export function wideVarintValue(bytes: Uint8Array, position: number, end: number): number {
   let zigzag = 0;
   let scale = 1;
