@@ -1,5 +1,6 @@
-import { murmur2, partitionOfHash } from '../core/murmur2.ts';
-import { hasValidOrigin, hasValidValues, type Reading } from '../core/reading.ts';
+import { partitionOfHash } from '../core/murmur2.ts';
+import { NameTable } from '../core/name-table.ts';
+import { hasValidValues, isDate, isDeviceId, type Reading } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
 import { replayIdentityOf } from '../core/replay-headers.ts';
 import type { Decoded } from '../registry/value-decoder-port.ts';
@@ -7,8 +8,15 @@ import type { AggregatorContext } from './aggregator-ports.ts';
 
 export type RoutedReading = Decoded<Reading> | { readonly kind: 'misrouted' };
 
+/** The devices heard, of all partitions of the process. */
+const DEVICE_IDS = new NameTable();
+
 /** How the decoder may save work here: what the fold needs of a reading it takes at once, and it needs not all of it. */
-export const READING_REUSE = { names: ['deviceId'], ignored: ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'] };
+export const READING_REUSE = {
+  names: ['deviceId'],
+  table: DEVICE_IDS,
+  ignored: ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'],
+};
 
 const INVALID: RoutedReading = { kind: 'undecodable', detail: 'it breaks the rules of a reading' };
 const MISROUTED: RoutedReading = { kind: 'misrouted' };
@@ -19,22 +27,19 @@ export function routedReading(
   context: Pick<AggregatorContext, 'decoder' | 'partitions'>,
   partition: number,
 ): RoutedReading {
-  const { buffer, keyStart, keyEnd } = reader;
+  const { buffer, keyStart } = reader;
   if (reader.valueStart < 0) return INVALID;
+  const place = keyStart < 0 ? -1 : DEVICE_IDS.find(buffer, keyStart, reader.keyEnd);
+  // Both before the decoder looks for the name in the value: the place may hold another one then.
+  const key = place < 0 ? null : DEVICE_IDS.nameAt(place);
+  const hash = place < 0 ? 0 : DEVICE_IDS.hashAt(place);
   const decoded = context.decoder.decode(buffer, reader.valueStart, reader.valueEnd);
   if (decoded.kind !== 'value') return decoded;
   const { value } = decoded;
-  if (!hasValidOrigin(value) || !hasValidValues(value)) return INVALID;
-  if (keyStart < 0 || partitionOfHash(murmur2(buffer, keyStart, keyEnd), context.partitions) !== partition) return MISROUTED;
-  if (!keyEquals(buffer, keyStart, keyEnd, decoded.value.deviceId)) return MISROUTED;
-  if (reader.hasHeaders) decoded.value.identity = replayIdentityOf(reader.headers()) ?? decoded.value.identity;
+  // A key that is an id of a device was checked when it came for the first time.
+  const isOfKey = value.deviceId === key;
+  if (!(isOfKey || isDeviceId(value.deviceId)) || !isDate(value.eventTime) || !hasValidValues(value)) return INVALID;
+  if (!isOfKey || partitionOfHash(hash, context.partitions) !== partition) return MISROUTED;
+  if (reader.hasHeaders) value.identity = replayIdentityOf(reader.headers()) ?? value.identity;
   return decoded;
-}
-
-/** Compares the key with the device id without making a string of it. */
-function keyEquals(buffer: Buffer, start: number, end: number, deviceId: string): boolean {
-  if (end - start !== deviceId.length) return false;
-  // A device id is ASCII, so characters are bytes; anything else differs somewhere.
-  for (let i = 0; i < deviceId.length; i += 1) if (buffer[start + i] !== deviceId.charCodeAt(i)) return false;
-  return true;
 }

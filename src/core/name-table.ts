@@ -1,78 +1,122 @@
-// The names of devices come again and again, as bytes. To make a string of them each time costs more than to find the one made before, and
-// equal names being one object makes every later look-up cheaper too.
+import { murmur2 } from './murmur2.ts';
+import { DEVICE_ID_LENGTH_MAX, isDeviceId } from './reading.ts';
 
-const INITIAL_SLOTS = 1_024;
-/** Bound: so many strings, whatever is read. */
-const SLOTS_MAX = 1 << 18;
+// The names of devices come again and again, as bytes, twice in each record: as its key and in its value. To make a string of them each time costs
+// more than to find the one made before, equal names being one object makes every later look-up cheaper, and what is found was checked before.
 
-/**
- * ASCII names by their bytes. Each may stand in one of two slots, side by side; a name that finds both taken replaces one, so the table forgets
- * and never grows without end.
- */
+/** Bound: so many names, of 128 bytes at most, whatever is read. */
+const NAMES_MAX = 1 << 18;
+const INITIAL_NAMES = 1_024;
+const BYTES_PER_NAME = 16;
+
+// The numbers of an entry.
+const HASH = 0;
+const START = 1;
+const LENGTH = 2;
+const ENTRY_NUMBERS = 3;
+
+/** The ids of devices by their bytes, each with its murmur2 hash. When it holds as many as it may it forgets them all, and begins again. */
 export class NameTable {
-  #slots: (string | undefined)[] = new Array(INITIAL_SLOTS);
-  /** Names that drove another one out, since the table last grew. */
-  #replaced = 0;
-  /** Which of two is replaced next: in turns, so that three names which come in turns do not all drive each other out. */
-  #turn = 0;
+  /** By hash, and then one after the other: 1 + the place of a name, 0 when there is none. Twice as long as there are places. */
+  #slots = new Int32Array(2 * INITIAL_NAMES);
+  /** By place. */
+  #entries = new Int32Array(ENTRY_NUMBERS * INITIAL_NAMES);
+  /** By place. */
+  readonly #names: string[] = [];
+  /** The bytes of all names, one after the other. */
+  #bytes = Buffer.alloc(BYTES_PER_NAME * INITIAL_NAMES);
+  #bytesUsed = 0;
+  /** The place found last: the key of a record and the name in its value are the same. */
+  #last = 0;
 
-  /** The string of bytes[start, end); null when they are not ASCII. */
-  nameOf(bytes: Buffer, start: number, end: number): string | null {
-    const slot = hashOf(bytes, start, end) & (this.#slots.length - 1);
-    const there = this.#slots[slot];
-    if (there !== undefined && isName(there, bytes, start, end)) return there;
-    const beside = this.#slots[slot ^ 1];
-    return beside !== undefined && isName(beside, bytes, start, end) ? beside : this.#enter(slot, bytes, start, end);
-  }
-
-  #enter(slot: number, bytes: Buffer, start: number, end: number): string | null {
-    for (let at = start; at < end; at += 1) if (bytes[at]! >= 0x80) return null;
-    const name = bytes.toString('latin1', start, end);
-    this.#put(slot, name);
-    if (this.#replaced * 8 > this.#slots.length && this.#slots.length < SLOTS_MAX) this.#grow();
-    return name;
-  }
-
-  #put(slot: number, name: string): void {
-    if (this.#slots[slot] === undefined) {
-      this.#slots[slot] = name;
-    } else if (this.#slots[slot ^ 1] === undefined) {
-      this.#slots[slot ^ 1] = name;
-    } else {
-      this.#turn ^= 1;
-      this.#slots[slot ^ this.#turn] = name;
-      this.#replaced += 1;
+  /** The place of the name in bytes[start, end), valid until the next call; -1 when it is no id of a device. */
+  find(bytes: Buffer, start: number, end: number): number {
+    if (this.#isAt(this.#last, bytes, start, end)) return this.#last;
+    if (end - start > DEVICE_ID_LENGTH_MAX) return -1;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const hash = murmur2(bytes, start, end);
+    let slot = mixed(hash) & mask;
+    for (let place = slots[slot]! - 1; place >= 0; place = slots[slot]! - 1) {
+      if (this.#entries[place * ENTRY_NUMBERS + HASH] === hash && this.#isAt(place, bytes, start, end)) {
+        this.#last = place;
+        return place;
+      }
+      slot = (slot + 1) & mask;
     }
+    return this.#enter(bytes.toString('latin1', start, end), hash);
   }
 
-  #grow(): void {
-    const smaller = this.#slots;
-    this.#slots = new Array(smaller.length * 4);
-    this.#replaced = 0;
-    for (const name of smaller) {
-      if (name !== undefined) this.#put(hashOfText(name) & (this.#slots.length - 1), name);
+  nameAt(place: number): string {
+    return this.#names[place]!;
+  }
+
+  /** Murmur2 of the name's bytes. */
+  hashAt(place: number): number {
+    return this.#entries[place * ENTRY_NUMBERS + HASH]!;
+  }
+
+  #isAt(place: number, bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    const entry = place * ENTRY_NUMBERS;
+    // Where there is no name yet the length is 0, and so is that of a key without bytes, which is no id of a device.
+    if (this.#entries[entry + LENGTH] !== length || length === 0) return false;
+    const known = this.#bytes;
+    const from = this.#entries[entry + START]!;
+    for (let at = 0; at < length; at += 1) if (known[from + at] !== bytes[start + at]) return false;
+    return true;
+  }
+
+  #enter(name: string, hash: number): number {
+    if (!isDeviceId(name)) return -1;
+    const place = this.#makeRoomFor(name);
+    const entry = place * ENTRY_NUMBERS;
+    this.#entries[entry + HASH] = hash;
+    this.#entries[entry + START] = this.#bytesUsed;
+    this.#entries[entry + LENGTH] = name.length;
+    this.#bytesUsed += this.#bytes.write(name, this.#bytesUsed, 'latin1');
+    this.#names.push(name);
+    this.#putIntoSlot(place);
+    this.#last = place;
+    return place;
+  }
+
+  /** The place of the next name. */
+  #makeRoomFor(name: string): number {
+    if (this.#names.length === NAMES_MAX) this.#forgetAll();
+    const place = this.#names.length;
+    if (ENTRY_NUMBERS * place === this.#entries.length) {
+      const entries = new Int32Array(2 * this.#entries.length);
+      entries.set(this.#entries);
+      this.#entries = entries;
+      this.#slots = new Int32Array(2 * this.#slots.length);
+      for (let earlier = 0; earlier < place; earlier += 1) this.#putIntoSlot(earlier);
     }
+    if (this.#bytesUsed + name.length > this.#bytes.length) {
+      const bytes = Buffer.alloc(2 * this.#bytes.length);
+      this.#bytes.copy(bytes);
+      this.#bytes = bytes;
+    }
+    return place;
+  }
+
+  #putIntoSlot(place: number): void {
+    const mask = this.#slots.length - 1;
+    let slot = mixed(this.#entries[place * ENTRY_NUMBERS + HASH]!) & mask;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = place + 1;
+  }
+
+  #forgetAll(): void {
+    this.#slots.fill(0);
+    this.#entries.fill(0);
+    this.#names.length = 0;
+    this.#bytesUsed = 0;
+    this.#last = 0;
   }
 }
 
-const SEED = 0x811c9dc5 | 0;
-const MULTIPLIER = 0x01000193;
-
-/** FNV-1a, its upper bits mixed into the lower ones that choose the slot. */
-function hashOf(bytes: Buffer, start: number, end: number): number {
-  let hash = SEED;
-  for (let at = start; at < end; at += 1) hash = Math.imul(hash ^ bytes[at]!, MULTIPLIER);
-  return hash ^ (hash >>> 15);
-}
-
-function hashOfText(name: string): number {
-  let hash = SEED;
-  for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), MULTIPLIER);
-  return hash ^ (hash >>> 15);
-}
-
-function isName(name: string, bytes: Buffer, start: number, end: number): boolean {
-  if (name.length !== end - start) return false;
-  for (let at = 0; at < name.length; at += 1) if (name.charCodeAt(at) !== bytes[start + at]) return false;
-  return true;
+/** All names of a partition have the same remainder of their hash, so that its lower bits alone would choose few of the slots. */
+function mixed(hash: number): number {
+  return Math.imul(hash, 0x9e3779b1) >>> 7;
 }

@@ -1,6 +1,6 @@
 import { Accumulator, addValue, NO_VALUES } from './accumulator.ts';
 import { plainNumbers } from './plain-numbers.ts';
-import { COMMON_METRICS, type CommonMetricName, type Reading } from './reading.ts';
+import { COMMON_METRICS, type CommonMetricName, NO_METRICS, type Reading } from './reading.ts';
 import type { ClosedBy, WindowAggregate } from './window-aggregate.ts';
 
 export const COMMON_METRIC_NAMES: readonly string[] = COMMON_METRICS.map((metric) => metric.name);
@@ -99,6 +99,7 @@ export class OpenPart {
       addValue(numbers, placeOf(commonSet, index), commonValues[index]!, timeMs);
     }
     const { metrics } = reading;
+    if (metrics === NO_METRICS) return;
     for (const name in metrics) this.addNamed(name, metrics[name]!, reading);
   }
 

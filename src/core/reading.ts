@@ -26,6 +26,9 @@ export const COMMON_METRICS = [
 
 export type CommonMetricName = (typeof COMMON_METRICS)[number]['name'];
 
+/** What `metrics` is when it is empty, as it mostly is: to find that out by looking for names costs more than anything else about it. */
+export const NO_METRICS: { [name: string]: number } = Object.freeze(Object.create(null) as { [name: string]: number });
+
 type CommonMetricValues = { [name in CommonMetricName]: number | null };
 
 /** One reading. Only finite numbers; times in epoch milliseconds. */
@@ -66,14 +69,19 @@ const DATE_MAGNITUDE_MAX_MS = 8.64e15;
  * may write readings, and the aggregator keeps records of its own next to those of the devices.
  */
 export function hasValidOrigin(reading: Reading): boolean {
-  return isDeviceId(reading.deviceId) && Math.abs(reading.eventTime) <= DATE_MAGNITUDE_MAX_MS;
+  return isDeviceId(reading.deviceId) && isDate(reading.eventTime);
+}
+
+export function isDate(timeMs: number): boolean {
+  return Math.abs(timeMs) <= DATE_MAGNITUDE_MAX_MS;
 }
 
 /** What the pattern allows, by code unit. The pattern itself takes 0.08 us for each reading. */
 const DEVICE_ID_UNITS = Uint8Array.from({ length: 128 }, (_, unit) => (DEVICE_ID_PATTERN.test(String.fromCharCode(unit)) ? 1 : 0));
-const DEVICE_ID_LENGTH_MAX = 128;
+export const DEVICE_ID_LENGTH_MAX = 128;
 
-function isDeviceId(text: string): boolean {
+/** The same as DEVICE_ID_PATTERN. */
+export function isDeviceId(text: string): boolean {
   const { length } = text;
   if (length === 0 || length > DEVICE_ID_LENGTH_MAX) return false;
   for (let at = 0; at < length; at += 1) if (DEVICE_ID_UNITS[text.charCodeAt(at)] !== 1) return false;
@@ -88,6 +96,7 @@ export function hasValidValues(reading: Reading): boolean {
   const { temperature, humidity, pressure, battery, voltage, current, power, co2, illuminance, metrics } = reading;
   if (!isBounded(temperature) || !isBounded(humidity) || !isBounded(pressure) || !isBounded(battery) || !isBounded(voltage)) return false;
   if (!isBounded(current) || !isBounded(power) || !isBounded(co2) || !isBounded(illuminance)) return false;
+  if (metrics === NO_METRICS) return true;
   for (const name in metrics) if (!isBounded(metrics[name]!)) return false;
   return true;
 }
@@ -100,6 +109,7 @@ function isBounded(value: number | null): boolean {
 export function metricValueOf(reading: Reading, metric: string): number | null {
   const common = commonValueOf(reading, metric);
   if (common !== null) return common;
+  if (reading.metrics === NO_METRICS) return null;
   const value = reading.metrics[metric];
   return typeof value === 'number' ? value : null;
 }

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type avro from 'avsc';
-import { NameTable } from '../core/name-table.ts';
+import type { NameTable } from '../core/name-table.ts';
+import { NO_METRICS } from '../core/reading.ts';
 
 // A reader of one of our own schemas, made into a function of its own: nearly every record is written with the schema of its reader, and
 // then there is nothing to resolve. It costs less than half of what guard and library cost together (bench/codec). What it takes they take too, and it
@@ -27,8 +28,10 @@ export function compileReader<Value>(type: avro.Type): CompiledReader<Value> {
 
 /** How a reader may save work when its caller has done with a value before it reads the next one. */
 export interface Reuse {
-  /** Fields that name something that comes again and again. */
+  /** Fields that name a device. */
   readonly names: readonly string[];
+  /** Where those names are kept. */
+  readonly table: NameTable;
   /** Fields that the caller does not look at: they are checked as ever, and null in the value. */
   readonly ignored: readonly string[];
 }
@@ -80,14 +83,20 @@ class ProgramText {
    * Reads one field of `t` from the bytes `b` at `p`, which it moves on; `v` is the view of the bytes, `e` their end, `x` is free. The shapes
    * that are in nearly every record are read in place; the rest by the expressions, which have a place of their own.
    */
-  statementFor({ name, type }: avro.types.Field, { names, ignored }: Reuse): string {
+  statementFor({ name, type }: avro.types.Field, { names, table: known, ignored }: Reuse): string {
     const into = ignored.includes(name) ? '' : `t.${name} = `;
     const anyhow = `r.seek(p); ${into}${this.expressionFor(type)}; p = r.tell();`;
     if (names.includes(name)) {
-      return `x = b[p] >>> 1; if (b[p] < 0x80 && (b[p] & 1) === 0 && p + 1 + x <= e) { t.${name} = r.name(p + 1, x); p += 1 + x; } else { ${anyhow} }`;
+      const table = this.#constant(known);
+      return `x = b[p] >>> 1; if (b[p] < 0x80 && (b[p] & 1) === 0 && p + 1 + x <= e) { t.${name} = r.name(${table}, p + 1, x); p += 1 + x; } else { ${anyhow} }`;
     }
     if (isLong(type)) return `p = r.longAt(b, p); ${into}r.longValue();`;
     if (type.typeName === 'map') return `if (p < e && b[p] === 0) { p++; ${into}r.noEntries; } else { ${anyhow} }`;
+    if (type.typeName === 'boolean') return `if (p < e && b[p] <= 1) { ${into}b[p++] === 1; } else { ${anyhow} }`;
+    if (type.typeName === 'enum' && ignored.includes(name)) {
+      const { length } = (type as avro.types.EnumType).symbols;
+      return `if (p < e && b[p] < ${Math.min(2 * length, 0x80)} && (b[p] & 1) === 0) { p++; } else { ${anyhow} }`;
+    }
     if (type.typeName !== 'union:unwrapped') return anyhow;
     const optional = (type as avro.types.UnwrappedUnionType).types[1]!;
     const presents: { [typeName: string]: string } = {
@@ -224,8 +233,6 @@ function finite(value: number): number {
   return value;
 }
 
-const names = new NameTable();
-
 /** Blocks of items, each with its count, until a count of 0; a negative count is followed by the size of its block. */
 function readBlocks(readItem: () => void): void {
   for (;;) {
@@ -242,9 +249,6 @@ function readBlocks(readItem: () => void): void {
 function isLong(type: avro.Type): boolean {
   return type.typeName === 'long';
 }
-
-/** What every empty map is: most maps are empty, and nobody may change one. */
-const NO_ENTRIES: object = Object.freeze(Object.create(null));
 
 // Named as the Avro types are, because the program's text refers to them so.
 const PRIMITIVE_READERS = {
@@ -274,14 +278,15 @@ const PRIMITIVE_READERS = {
   longAt,
   longValue: (): number => long[0]!,
   /** A string of so many bytes. */
-  name: (start: number, size: number): string => {
-    const name = names.nameOf(bytes, start, start + size);
-    if (name !== null) return name;
+  name: (table: NameTable, start: number, size: number): string => {
+    const place = table.find(bytes, start, start + size);
+    if (place >= 0) return table.nameAt(place);
     at = start + size;
     return readUtf8(start);
   },
   finite,
-  noEntries: NO_ENTRIES,
+  /** What every empty map is: most maps are empty, and nobody may change one. */
+  noEntries: NO_METRICS,
   symbol: (symbols: readonly string[]): string => {
     const symbol = symbols[readLong()];
     if (symbol === undefined) throw new Error('an enum index is out of range');
@@ -295,7 +300,7 @@ const PRIMITIVE_READERS = {
   map: (readItem: () => unknown): object => {
     if (at < end && bytes[at] === 0) {
       at++;
-      return NO_ENTRIES;
+      return NO_METRICS;
     }
     const entries = Object.create(null) as Record<string, unknown>;
     readBlocks(() => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-
+import { NameTable } from '../../src/core/name-table.ts';
 import { COMMON_METRICS, type Reading } from '../../src/core/reading.ts';
 import { createEncoder, createReader, parseAvroType } from '../../src/registry/avro-codec.ts';
 import { compileAvroGuard } from '../../src/registry/avro-guard.ts';
@@ -88,7 +88,7 @@ describe('a reader that overwrites its value', () => {
   const encoder = createEncoder<Reading>({ schemaId: 7, type });
   const plain = createReader<Reading>({ writerText, readerType: type });
   const ignored = ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'] as const;
-  const reusing = createReader<Reading>({ writerText, readerType: type, reuse: { names: ['deviceId'], ignored } });
+  const reusing = createReader<Reading>({ writerText, readerType: type, reuse: { names: ['deviceId'], table: new NameTable(), ignored } });
   const unseen = { eventTimeSource: null, sequence: null, messageId: null, status: null, attributes: null };
 
   it('takes and refuses what the other one does, whatever stands behind the value, and gives the same values', () => {
