@@ -70,7 +70,7 @@ export const SETTINGS = {
     brokers: listSetting('KAFKA_BROKERS', {
       default: '127.0.0.1:9092',
       item: /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/,
-      allowed: 'host:port, separated by commas',
+      allowed: 'host:port, separated by commas; an IPv6 address in brackets',
       help: 'Kafka brokers to start from.',
     }),
     clientId: textSetting('KAFKA_CLIENT_ID', {

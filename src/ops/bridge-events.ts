@@ -203,9 +203,10 @@ export class BridgeEvents {
 
   /** Others had been started on the same data folder before. */
   notAlone(clientId: string, isShared: boolean): void {
-    const what = isShared
-      ? 'another bridge runs on this DATA_FOLDER: this one has a session of its own at the MQTT broker, with its share of the messages; to stop it for good, end that too (--end-session)'
-      : 'another bridge runs on this DATA_FOLDER: this one has a session of its own at the MQTT broker, and each of them takes every message, so each reading is there twice; stop one, or share the load ($share/...)';
+    const fate = isShared
+      ? 'with its share of the messages'
+      : 'and each of them takes every message, so each reading is there twice: stop one, or share the load ($share/...)';
+    const what = `another bridge runs on this DATA_FOLDER: this one has a session of its own at the MQTT broker, ${fate}. To stop one for good, end its session too (--end-session)`;
     this.#log.warn({ clientId }, what);
   }
 
