@@ -47,6 +47,7 @@ export class KafkaFetchLoop implements FetchLoop {
   #failures = 0;
   #isPumpScheduled = false;
   #wakeTimer: NodeJS.Timeout | null = null;
+  readonly #handOvers: (() => void)[] = [];
 
   constructor(address: KafkaAddress, options: FetchLoopOptions) {
     this.#address = { ...address, clientId: `${address.clientId}-${options.name}` };
@@ -59,6 +60,7 @@ export class KafkaFetchLoop implements FetchLoop {
     const cursor = new LoopCursor(at, offset, {
       onWanting: () => this.#schedulePump(),
       onClosed: (closed) => this.#cursors.delete(closed),
+      inTurn: (handOver) => this.#inTurn(handOver),
     });
     this.#cursors.add(cursor);
     this.#schedulePump();
@@ -155,6 +157,21 @@ export class KafkaFetchLoop implements FetchLoop {
       this.#fetchingFrom.delete(nodeId);
       this.#schedulePump();
     }
+  }
+
+  /**
+   * Whoever gets an answer may well work on it for the whole turn of the event loop. So none is handed over before the next fetch has been sent, and
+   * one in each turn: between them the next answer is read from its socket, which holds only a part of it.
+   */
+  #inTurn(handOver: () => void): void {
+    this.#handOvers.push(handOver);
+    if (this.#handOvers.length === 1) setImmediate(() => this.#handOverNext());
+  }
+
+  #handOverNext(): void {
+    this.#handOvers[0]!();
+    this.#handOvers.shift();
+    if (this.#handOvers.length > 0) setImmediate(() => this.#handOverNext());
   }
 
   /** What each cursor calls that has done with its part of the answer. Whoever never does leaves the memory to the collector. */

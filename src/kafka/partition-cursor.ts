@@ -21,6 +21,8 @@ export interface CursorOwner {
   /** The cursor may be wanting now. */
   readonly onWanting: () => void;
   readonly onClosed: (cursor: LoopCursor) => void;
+  /** Calls it soon, after those that were given before. */
+  readonly inTurn: (handOver: () => void) => void;
 }
 
 export class LoopCursor implements PartitionCursor {
@@ -128,7 +130,7 @@ export class LoopCursor implements PartitionCursor {
     this.#waiter = null;
     if (waiter !== null) {
       this.#releaseTaken = release;
-      waiter.resolve(fetched);
+      this.#owner.inTurn(() => waiter.resolve(fetched));
     } else {
       this.#answer = fetched;
       this.#releaseAnswer = release;
