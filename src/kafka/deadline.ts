@@ -28,14 +28,26 @@ export function withDeadline<T>(work: Promise<T>, options: DeadlineOptions): Pro
   });
 }
 
+/** Settles as `work` does, or rejects with the signal's reason: for waits whose end somebody else watches over. */
+export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
+  });
+}
+
 export interface BackOff {
   readonly firstMs: number;
   readonly maxMs: number;
+  /** How much longer the next wait is; 2 by default. */
+  readonly multiplier?: number;
 }
 
-/** How long to wait before attempt number `attempt` (1 is the first repetition): doubling, with up to a quarter of jitter. */
-export function backOffMs(attempt: number, { firstMs, maxMs }: BackOff): number {
-  const full = Math.min(maxMs, firstMs * 2 ** Math.min(attempt - 1, 30));
+/** How long to wait before attempt number `attempt` (1 is the first repetition): growing, with up to a quarter of jitter. */
+export function backOffMs(attempt: number, { firstMs, maxMs, multiplier = 2 }: BackOff): number {
+  const full = Math.min(maxMs, firstMs * multiplier ** Math.min(attempt - 1, 30));
   return Math.ceil(full * (0.75 + Math.random() * 0.25));
 }
 

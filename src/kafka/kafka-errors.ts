@@ -1,27 +1,105 @@
-// What the client library's errors mean to us. They are often wrapped: the protocol's error code may stand anywhere along `cause`.
+import { messageOfCode } from './kafkajs-internals.ts';
+
+// What the errors of brokers and of the client library mean to us. The library's are often wrapped: the protocol's error code may stand anywhere along `cause`.
 
 /** Error codes of the Kafka protocol that something depends on. */
 export const KAFKA_ERROR = {
   none: 0,
   offsetOutOfRange: 1,
+  corruptMessage: 2,
   unknownTopicOrPartition: 3,
   leaderNotAvailable: 5,
+  notLeader: 6,
+  requestTimedOut: 7,
+  replicaNotAvailable: 9,
   messageTooLarge: 10,
+  networkException: 13,
   coordinatorLoading: 14,
   coordinatorNotAvailable: 15,
   notCoordinator: 16,
   recordListTooLarge: 18,
+  notEnoughReplicas: 19,
+  notEnoughReplicasAfterAppend: 20,
   inconsistentGroupProtocol: 23,
   invalidSessionTimeout: 26,
   topicAuthorizationFailed: 29,
   groupAuthorizationFailed: 30,
   clusterAuthorizationFailed: 31,
+  duplicateSequenceNumber: 46,
   invalidProducerEpoch: 47,
+  concurrentTransactions: 51,
+  operationNotAttempted: 55,
+  storageError: 56,
   saslAuthenticationFailed: 58,
+  fencedLeaderEpoch: 74,
+  unknownLeaderEpoch: 75,
   producerFenced: 90,
 } as const;
 
 const MAX_CAUSES = 10;
+
+/** What a broker has answered for a partition or a transaction. */
+export class KafkaAnswerError extends Error {
+  readonly code: number;
+
+  constructor(code: number, what: string) {
+    super(`${what}: ${messageOfCode(code)} (${code})`);
+    this.name = 'KafkaAnswerError';
+    this.code = code;
+  }
+}
+
+/** A partition of which an answer says nothing. */
+export class UnansweredError extends Error {
+  readonly retriable = false;
+
+  constructor({ topic, partition }: { readonly topic: string; readonly partition: number }) {
+    super(`Kafka did not say what became of the records for ${topic}-${partition}`);
+    this.name = 'UnansweredError';
+  }
+}
+
+/** A partition of which the metadata say nothing (yet). */
+export class UnknownLeaderError extends Error {
+  constructor({ topic, partition }: { readonly topic: string; readonly partition: number }) {
+    super(`no leader is known for ${topic}-${partition}`);
+    this.name = 'UnknownLeaderError';
+  }
+}
+
+/**
+ * Codes after which a Produce request is sent again, with the same sequence numbers. Those that Kafka's own client takes for retriable: the
+ * leader has moved or is about to, its replicas are behind, its disk or its transaction coordinator is not ready, the bytes were damaged.
+ */
+const REPEATED_PRODUCE_CODES: readonly number[] = [
+  KAFKA_ERROR.corruptMessage,
+  KAFKA_ERROR.unknownTopicOrPartition,
+  KAFKA_ERROR.leaderNotAvailable,
+  KAFKA_ERROR.notLeader,
+  KAFKA_ERROR.requestTimedOut,
+  KAFKA_ERROR.replicaNotAvailable,
+  KAFKA_ERROR.networkException,
+  KAFKA_ERROR.coordinatorLoading,
+  KAFKA_ERROR.coordinatorNotAvailable,
+  KAFKA_ERROR.notCoordinator,
+  KAFKA_ERROR.notEnoughReplicas,
+  KAFKA_ERROR.notEnoughReplicasAfterAppend,
+  KAFKA_ERROR.concurrentTransactions,
+  KAFKA_ERROR.storageError,
+  KAFKA_ERROR.fencedLeaderEpoch,
+  KAFKA_ERROR.unknownLeaderEpoch,
+];
+
+/** Errors of a program, not of the network or the broker. */
+const ERRORS_OF_CODE: readonly string[] = ['RangeError', 'ReferenceError', 'SyntaxError', 'TypeError'];
+
+/** Whether it makes sense to send the same again: what was answered may pass, or the connection was lost. */
+export function mayPass(error: unknown): boolean {
+  if (error instanceof KafkaAnswerError) return REPEATED_PRODUCE_CODES.includes(error.code);
+  // The library says of each of its errors whether it may pass.
+  const { name, retriable } = error as { name?: string; retriable?: boolean };
+  return retriable !== false && !ERRORS_OF_CODE.includes(name ?? '');
+}
 
 /** The error and its causes, outermost first. */
 function* withCauses(error: unknown): Generator<object> {
@@ -49,9 +127,9 @@ export function isFencedError(error: unknown): boolean {
   return hasKafkaCode(error, [KAFKA_ERROR.invalidProducerEpoch, KAFKA_ERROR.producerFenced]);
 }
 
-/** The broker refused a batch for its size. */
-export function isTooLargeError(error: unknown): boolean {
-  return hasKafkaCode(error, [KAFKA_ERROR.messageTooLarge, KAFKA_ERROR.recordListTooLarge]);
+/** The broker refuses a batch for its size. */
+export function isTooLargeCode(code: number): boolean {
+  return code === KAFKA_ERROR.messageTooLarge || code === KAFKA_ERROR.recordListTooLarge;
 }
 
 /** Login or rights: asking again changes nothing. The library's own errors of SASL carry no code. */

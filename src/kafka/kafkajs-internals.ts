@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { type KafkaConfig, type logCreator as LogCreator, logLevel, Partitioners, type Producer, type SASLOptions } from 'kafkajs';
+import { type KafkaConfig, type logCreator as LogCreator, logLevel, type SASLOptions } from 'kafkajs';
 import { log } from '../ops/log.ts';
 import { AnswerAssembler, type AnswerPool } from './answer-memory.ts';
-import { type ProducingBroker, produceInOneBuffer } from './produce-on-broker.ts';
+import type { LibraryBroker } from './request-channel.ts';
 
 // Everything that reaches into the client library (kafkajs 2.2.4, pinned exactly). test/contract/log-kafkajs-behaviour.test.ts pins
 // what is relied on, so that another version cannot change it silently.
@@ -35,8 +35,8 @@ export interface ProtocolCall<T> {
   readonly requestTimeout?: number;
 }
 
-export interface Broker extends ProducingBroker {
-  readonly connectionPool: ProducingBroker['connectionPool'] & { send<T>(call: ProtocolCall<T>): Promise<T> };
+export interface Broker extends LibraryBroker {
+  readonly connectionPool: LibraryBroker['connectionPool'] & { send<T>(call: ProtocolCall<T>): Promise<T> };
   describeGroups(request: { groupIds: readonly string[] }): Promise<{
     groups: readonly { members: readonly { memberId: string; clientId: string }[] }[];
   }>;
@@ -49,13 +49,14 @@ export interface Cluster {
   refreshMetadata(): Promise<void>;
   /** Node id of the leader -> partitions. A partition that the metadata do not know is left out. */
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>;
+  /** Throws when no metadata are there at all. */
+  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
   findBroker(which: { nodeId: string }): Promise<Broker>;
-  findGroupCoordinator(which: { groupId: string; coordinatorType?: number }): Promise<Broker & { isConnected(): boolean }>;
+  findGroupCoordinator(which: { groupId: string; coordinatorType?: number }): Promise<Broker>;
 }
 
 const requireInternal = createRequire(import.meta.url);
 const ClusterClass = requireInternal('kafkajs/src/cluster') as new (options: object) => Cluster;
-const createProducer = requireInternal('kafkajs/src/producer') as (options: object) => Producer;
 const { createLogger } = requireInternal('kafkajs/src/loggers') as { createLogger: (options: object) => object };
 const RequestQueue = requireInternal('kafkajs/src/network/requestQueue') as {
   prototype: { pending: readonly unknown[]; scheduleCheckPendingRequests: () => void };
@@ -63,6 +64,7 @@ const RequestQueue = requireInternal('kafkajs/src/network/requestQueue') as {
 const Connection = requireInternal('kafkajs/src/network/connection') as {
   prototype: { bytesBuffered: number; chunks: Buffer[]; processData: (data: Buffer) => void };
 };
+const { createErrorFromCode } = requireInternal('kafkajs/src/protocol/error') as { createErrorFromCode: (code: number) => Error };
 const fetchRequestV11 = requireInternal('kafkajs/src/protocol/requests/fetch/v11/request') as (request: FetchRequest) => object;
 
 /** The library re-arms a timer of 1 ms for ever on each connection, also when nothing is queued: 4 % of a CPU for 48 idle producers. */
@@ -150,6 +152,8 @@ export class BreakableSockets {
 
 export interface ClusterHandle {
   readonly cluster: Cluster;
+  /** Aborted by `destroy`, with its error. */
+  readonly ended: AbortSignal;
   /** Breaks all connections; calls under way and later ones reject. */
   destroy(error: Error): void;
 }
@@ -178,43 +182,20 @@ export function openCluster(address: KafkaAddress, retry: RetrySettings, answers
     maxInFlightRequests: null,
     retry,
   });
-  // The producer takes its retry settings for InitProducerId from a property that the library forgets to set (5 retries from 300 ms).
-  Object.assign(cluster, { retry });
+  const ending = new AbortController();
   const destroy = (error: Error) => {
     // The library's retries would go on against the broken sockets; these two stand at the beginning of each.
     const refuse = () => Promise.reject(Object.assign(new Error(error.message), { retriable: false }));
     Object.assign(cluster, { addMultipleTargetTopics: refuse, findGroupCoordinator: refuse });
     sockets.destroy(error);
+    ending.abort(error);
   };
-  return { cluster, destroy };
+  return { cluster, ended: ending.signal, destroy };
 }
 
-/** The library asks for the coordinator before each transactional call; a connection that is still up answers for it here. */
-export function rememberCoordinators({ cluster }: ClusterHandle): void {
-  const find = cluster.findGroupCoordinator.bind(cluster);
-  const known = new Map<string, Awaited<ReturnType<Cluster['findGroupCoordinator']>>>();
-  cluster.findGroupCoordinator = async (which) => {
-    const key = `${which.coordinatorType ?? 0}:${which.groupId}`;
-    const coordinator = known.get(key);
-    if (coordinator?.isConnected() === true) return coordinator;
-    const found = await find(which);
-    known.set(key, found);
-    return found;
-  };
-}
-
-export interface ProducerOptions {
-  readonly idempotent: boolean;
-  readonly retry: RetrySettings;
-  readonly transactionalId?: string;
-  readonly transactionTimeout?: number;
-}
-
-/** The library's producer on connections that are ours to break. */
-export function createProducerOn({ cluster }: ClusterHandle, options: ProducerOptions): Producer {
-  const findBroker = cluster.findBroker.bind(cluster);
-  cluster.findBroker = async (which) => produceInOneBuffer(await findBroker(which));
-  return createProducer({ cluster, logger: libraryLogger, createPartitioner: Partitioners.DefaultPartitioner, ...options });
+/** What the protocol's guide says of an error code. */
+export function messageOfCode(code: number): string {
+  return createErrorFromCode(code).message;
 }
 
 export interface FetchRequest {

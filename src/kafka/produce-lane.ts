@@ -1,13 +1,14 @@
-import type { Producer } from 'kafkajs';
 import { IngotError } from '../errors.ts';
 import { produceGivenUp, produceRepeated } from '../ops/kafka-events.ts';
-import { type CompressionName, compressionType } from './compression.ts';
+import { ClusterRequests } from './cluster-requests.ts';
+import { type CompressionName, codecNamed } from './compression.ts';
 import { backOffMs, pause, withDeadline } from './deadline.ts';
-import { errorText, isTooLargeError } from './kafka-errors.ts';
-import { type ClusterHandle, createProducerOn, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
+import { errorText, KafkaAnswerError } from './kafka-errors.ts';
+import { type ClusterHandle, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
 import type { EncodedRecords, ProduceLane } from './log-port.ts';
-import { asTopicMessages } from './pre-encoded-messages.ts';
-import { leaderOf, MAX_CALL_BYTES, planCalls, requireAllAnswered } from './send-plan.ts';
+import { type OutgoingBatch, outgoingBatches } from './outgoing-batch.ts';
+import { NO_IDENTITY } from './producer-identity.ts';
+import { ProducerSession } from './producer-session.ts';
 
 export interface ProduceLaneOptions {
   readonly name: string;
@@ -18,32 +19,37 @@ export interface ProduceLaneOptions {
 const ACKS = { all: -1, leader: 1, none: 0 } as const;
 
 /**
- * Inside one producer the library repeats with the same sequence numbers, so that the broker removes duplicates: worth trying for
- * as long as a broker needs to restart. It must be set: the "infinite retries" that the library documents are 5.
+ * Inside one producer the same is sent again with the same sequence numbers, so that the broker removes duplicates: worth trying for as
+ * long as a broker needs to restart.
  */
-const RETRY: RetrySettings = { initialRetryTime: 20, maxRetryTime: 1_000, retries: 15 };
+const REPEATS_MAX = 15;
+const REPEAT_BACK_OFF = { firstMs: 20, maxMs: 1_000 };
+/** For metadata and connections, which are the library's. */
 const CLUSTER_RETRY: RetrySettings = { initialRetryTime: 50, maxRetryTime: 500, retries: 3 };
-/** A call that takes longer hangs: the library's own limits are 30 s per request. */
+/** A send that takes longer with one producer hangs: the time limit of a request is 30 s. */
 const CALL_DEADLINE_MS = 120_000;
+/** How often that is looked at: a timer for each of a hundred sends a second would cost more than it tells. */
+const WATCH_INTERVAL_MS = 5_000;
+/** Between one producer and the next. */
 const BACK_OFF = { firstMs: 50, maxMs: 2_000 };
 
 interface OpenProducer {
   readonly handle: ClusterHandle;
-  readonly producer: Producer;
-  /** Of which the library keeps the metadata up to date. */
-  readonly topics: Set<string>;
+  readonly session: ProducerSession;
+  readonly watch: NodeJS.Timeout;
 }
 
 /**
- * One producer with one send in flight. After a rejected send the producer is thrown away and the records go to a new one: the library
- * reuses sequence numbers after an error, and the broker would take new records for those it already has. Only a batch that is too large
- * leaves the producer as it was, see `#sendUntilAcknowledged`.
+ * One producer with one send in flight. After an error that did not pass the producer is thrown away and the records that are not
+ * acknowledged go to a new one: whether they are in the log nobody knows, so their sequence numbers may not be used for others.
  */
 export class KafkaProduceLane implements ProduceLane {
   readonly #address: KafkaAddress;
   readonly #options: ProduceLaneOptions;
   readonly #closing = new AbortController();
   #open: OpenProducer | null = null;
+  /** performance.now() when the producer that is open was given something to send. */
+  #sendingSinceMs: number | null = null;
   #sending: Promise<void> | null = null;
 
   constructor(address: KafkaAddress, options: ProduceLaneOptions) {
@@ -79,95 +85,64 @@ export class KafkaProduceLane implements ProduceLane {
   }
 
   async #sendUntilAcknowledged(batches: readonly EncodedRecords[]): Promise<void> {
-    const pending = new Set(batches.filter((batch) => batch.count > 0));
-    let oneByOne = false;
-    for (let attempt = 1; pending.size > 0; attempt++) {
-      let refusal: Refusal | null = null;
+    const outgoing = await outgoingBatches(batches, codecNamed(this.#options.compression ?? 'none'));
+    if (outgoing.length === 0) return;
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closing.signal.aborted) throw this.#closedError();
+      this.#open ??= this.#openProducer();
       try {
-        refusal = await this.#sendPending(pending, oneByOne);
+        this.#sendingSinceMs = performance.now();
+        await this.#open.session.produce(outgoing);
+        break;
       } catch (error) {
-        const isClosing = this.#closing.signal.aborted;
-        if (isTooLargeError(error) && !isClosing) {
-          // The answer does not tell which partition: each is sent alone. By the same producer and with the same sequence numbers, so that the
-          // broker knows those again that it has appended; with fewer acks than all there are none, and those are there twice.
-          oneByOne = true;
-          continue;
-        }
         this.#discardProducer(new Error('the producer is replaced after a rejected send'));
-        if (isClosing) throw this.#closedError();
+        if (this.#closing.signal.aborted) throw this.#closedError();
         const retryInMs = backOffMs(attempt, BACK_OFF);
         produceRepeated({ lane: this.#options.name, attempt, retryInMs, error: errorText(error) });
         await pause(retryInMs, this.#closing.signal);
-      }
-      if (refusal !== null) {
-        // The producer stays: everything that was appended is acknowledged, so no sequence number is used for something else.
-        const error = tooLarge(
-          refusal,
-          batches.flatMap((batch, at) => (pending.has(batch) ? [at] : [])),
-        );
-        produceGivenUp({ lane: this.#options.name, reason: errorText(error) });
-        throw error;
+      } finally {
+        this.#sendingSinceMs = null;
       }
     }
+    const refused = outgoing.find(({ state }) => state === 'refused');
+    if (refused !== undefined) this.#refuse(refused, outgoing);
   }
 
-  /**
-   * Sends what is left, one leader after the other, and removes from `pending` what was acknowledged. What is too large alone stays, and what
-   * lies behind it for the same partition, whose order must not change; resolves with the first of those.
-   */
-  async #sendPending(pending: Set<EncodedRecords>, oneByOne: boolean): Promise<Refusal | null> {
-    const { handle, producer, topics } = this.#open ?? (await this.#openProducer());
-    const newTopics = [...pending].map(({ topic }) => topic).filter((topic) => !topics.has(topic));
-    if (newTopics.length > 0) {
-      await this.#beforeDeadline(handle.cluster.addMultipleTargetTopics(newTopics));
-      for (const topic of newTopics) topics.add(topic);
-    }
-    const planned = planCalls([...pending], (batch) => leaderOf(handle.cluster, batch));
-    const calls = oneByOne ? planned.flat().map((batch) => [batch]) : planned;
-    const refusals = new Map<string, Refusal>();
-    for (const all of calls) {
-      const call = all.filter((batch) => !refusals.has(partitionName(batch)));
-      const refusal = call.length === 0 ? null : await this.#sendCall(producer, call);
-      if (refusal === null) for (const batch of call) pending.delete(batch);
-      else refusals.set(partitionName(refusal.batch), refusal);
-    }
-    const [first] = refusals.values();
-    return first ?? null;
+  /** Everything else was appended, but for what lies behind it for its partition. */
+  #refuse(refused: OutgoingBatch, outgoing: readonly OutgoingBatch[]): never {
+    // In most cases the producer stays: everything that was appended is acknowledged, so no sequence number is used for something else.
+    if (this.#open?.session.isSpent === true) this.#discardProducer(new Error('the producer is replaced after a refusal'));
+    const pending = outgoing.filter(({ state }) => state !== 'acknowledged').map(({ place }) => place);
+    const error = tooLarge(refused, pending);
+    produceGivenUp({ lane: this.#options.name, reason: errorText(error) });
+    throw error;
   }
 
-  /** Resolves with a refusal when the call is of one batch and that is too large. */
-  async #sendCall(producer: Producer, call: readonly EncodedRecords[]): Promise<Refusal | null> {
-    const only = call.length === 1 ? call[0]! : null;
-    if (only !== null && only.records.length > MAX_CALL_BYTES) return { batch: only, cause: null };
-    const acks = ACKS[this.#options.acks];
-    const compression = compressionType(this.#options.compression ?? 'none');
-    try {
-      const answered = await this.#beforeDeadline(producer.sendBatch({ acks, compression, topicMessages: asTopicMessages(call) }));
-      if (acks !== ACKS.none) requireAllAnswered(call, answered);
-      return null;
-    } catch (error) {
-      if (only !== null && isTooLargeError(error)) return { batch: only, cause: error };
-      throw error;
-    }
-  }
-
-  async #openProducer(): Promise<OpenProducer> {
+  #openProducer(): OpenProducer {
+    const { name, acks } = this.#options;
     const handle = openCluster(this.#address, CLUSTER_RETRY);
-    // Idempotence needs acks=all; with less the user has chosen speed over certainty.
-    const producer = createProducerOn(handle, { idempotent: this.#options.acks === 'all', retry: RETRY });
-    const open = { handle, producer, topics: new Set<string>() };
-    this.#open = open;
-    await this.#beforeDeadline(producer.connect());
-    return open;
+    const session = new ProducerSession(new ClusterRequests(handle), {
+      name,
+      acks: ACKS[acks],
+      // Idempotence needs acks=all; with less the user has chosen speed over certainty.
+      identity: acks === 'all' ? null : NO_IDENTITY,
+      repeatsMax: REPEATS_MAX,
+      backOff: REPEAT_BACK_OFF,
+    });
+    const watch = setInterval(() => this.#breakWhenHanging(handle), WATCH_INTERVAL_MS).unref();
+    return { handle, session, watch };
   }
 
-  #beforeDeadline<T>(work: Promise<T>): Promise<T> {
-    const onExpired = () => new Error(`Kafka did not answer within ${CALL_DEADLINE_MS / 1000} s`);
-    return withDeadline(work, { ms: CALL_DEADLINE_MS, onExpired, signal: this.#closing.signal });
+  /** Broken connections reject whatever is waited for, so the send goes on with a new producer. */
+  #breakWhenHanging(handle: ClusterHandle): void {
+    if (this.#sendingSinceMs === null || performance.now() - this.#sendingSinceMs < CALL_DEADLINE_MS) return;
+    handle.destroy(new Error(`Kafka did not answer within ${CALL_DEADLINE_MS / 1000} s`));
   }
 
   #discardProducer(reason: Error): void {
-    this.#open?.handle.destroy(reason);
+    if (this.#open === null) return;
+    clearInterval(this.#open.watch);
+    this.#open.handle.destroy(reason);
     this.#open = null;
   }
 
@@ -176,22 +151,12 @@ export class KafkaProduceLane implements ProduceLane {
   }
 }
 
-/** A batch that is too large alone, and the broker's error. */
-interface Refusal {
-  readonly batch: EncodedRecords;
-  readonly cause: unknown;
-}
-
-function partitionName({ topic, partition }: EncodedRecords): string {
-  return `${topic}-${partition}`;
-}
-
 /** pending: the places of the batches that were not appended, in the order of `send`. */
-function tooLarge({ batch, cause }: Refusal, pending: readonly number[]): IngotError {
-  const { topic, partition, count } = batch;
+function tooLarge({ source, answeredCode }: OutgoingBatch, pending: readonly number[]): IngotError {
+  const { topic, partition, count, records } = source;
   const what = count === 1 ? 'a record' : `a batch of ${count} records`;
-  return new IngotError('RECORD_TOO_LARGE', `${what} of ${batch.records.length} bytes is larger than ${topic}-${partition} accepts`, {
-    cause,
+  return new IngotError('RECORD_TOO_LARGE', `${what} of ${records.length} bytes is larger than ${topic}-${partition} accepts`, {
+    cause: answeredCode === null ? null : new KafkaAnswerError(answeredCode, `${topic}-${partition}`),
     details: { topicPartition: { topic, partition }, count, pending },
   });
 }

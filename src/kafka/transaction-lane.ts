@@ -1,21 +1,16 @@
-import type { Producer, Transaction } from 'kafkajs';
 import { RecordsEncoder } from '../core/record-batch.ts';
 import { IngotError } from '../errors.ts';
 import { transactionalIdFenced, transactionCallFailed } from '../ops/kafka-events.ts';
-import { type CompressionName, compressionType } from './compression.ts';
+import { ClusterRequests } from './cluster-requests.ts';
+import { type CompressionName, codecNamed } from './compression.ts';
 import { withDeadline } from './deadline.ts';
-import { errorText, isFencedError } from './kafka-errors.ts';
-import {
-  type ClusterHandle,
-  createProducerOn,
-  type KafkaAddress,
-  openCluster,
-  type RetrySettings,
-  rememberCoordinators,
-} from './kafkajs-internals.ts';
+import { errorText, isFencedError, KafkaAnswerError } from './kafka-errors.ts';
+import { type ClusterHandle, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
 import type { EncodedRecords, TopicPartition, TransactionLane } from './log-port.ts';
-import { asTopicMessages } from './pre-encoded-messages.ts';
-import { type AnsweredPartition, leaderOf, planCalls, requireAllAnswered, UnknownLeaderError } from './send-plan.ts';
+import { type OutgoingBatch, outgoingBatches } from './outgoing-batch.ts';
+import type { ProducerIdentity } from './producer-identity.ts';
+import { ProducerSession } from './producer-session.ts';
+import { TransactionCalls } from './transaction-calls.ts';
 
 export interface TransactionLaneOptions {
   readonly transactionalId: string;
@@ -30,34 +25,37 @@ export const FENCE_KEY = '$fence';
  * While the markers of one transaction are being written, the first call of the next one is answered CONCURRENT_TRANSACTIONS. With
  * the library's 300 ms that wait is what a transaction takes; from 2 ms on it is 4-14 ms.
  */
-const RETRY: RetrySettings = { initialRetryTime: 2, multiplier: 1.5, maxRetryTime: 200, retries: 30 };
+const BACK_OFF = { firstMs: 2, maxMs: 200, multiplier: 1.5 };
+const REPEATS_MAX = 30;
+/** For metadata, connections and the look-up of the coordinator, which are the library's. */
+const CLUSTER_RETRY: RetrySettings = { initialRetryTime: 2, multiplier: 1.5, maxRetryTime: 200, retries: 30 };
 /** How long a fence may take: it waits for the coordinator to complete what an earlier owner left open. */
 const FENCE_DEADLINE_MS = 30_000;
 
-/** One transactional producer. After any error it is of no use any more: the library's state machine stays where it was. */
+/** One transactional producer. After any error it is of no use any more: whether the transaction is open, and what is in it, nobody knows. */
 export class KafkaTransactionLane implements TransactionLane {
   readonly #options: TransactionLaneOptions;
   readonly #handle: ClusterHandle;
-  readonly #producer: Producer;
+  readonly #cluster: ClusterRequests;
+  readonly #calls: TransactionCalls;
   readonly #closing = new AbortController();
-  #state: 'idle' | 'connected' | 'busy' | 'dead' = 'idle';
+  #producer: { readonly identity: ProducerIdentity; readonly session: ProducerSession } | null = null;
+  #state: 'idle' | 'busy' | 'dead' = 'idle';
 
   constructor(address: KafkaAddress, options: TransactionLaneOptions) {
     this.#options = options;
-    this.#handle = openCluster({ ...address, clientId: `${address.clientId}-${options.transactionalId}` }, RETRY);
-    rememberCoordinators(this.#handle);
-    const { transactionalId, transactionTimeoutMs: transactionTimeout } = options;
-    // Not idempotent: that would take a second producer id, from the controller, which nothing uses.
-    this.#producer = createProducerOn(this.#handle, { idempotent: false, retry: RETRY, transactionalId, transactionTimeout });
+    const { transactionalId, transactionTimeoutMs: timeoutMs } = options;
+    this.#handle = openCluster({ ...address, clientId: `${address.clientId}-${transactionalId}` }, CLUSTER_RETRY);
+    this.#cluster = new ClusterRequests(this.#handle);
+    this.#calls = new TransactionCalls(this.#cluster, { transactionalId, timeoutMs, backOff: BACK_OFF, repeatsMax: REPEATS_MAX });
   }
 
   fence(to: TopicPartition): Promise<number> {
     const startedAtMs = performance.now();
     return this.#once('fence', FENCE_DEADLINE_MS, async () => {
-      const transaction = await this.#begin();
-      const [answered] = await this.#send(transaction, [fenceRecord(to)]);
-      await transaction.abort();
-      const fenceOffset = Number(answered?.baseOffset);
+      const [written] = await this.#transact([fenceRecord(to)], 'abort');
+      const fenceOffset = written!.baseOffset;
+      if (fenceOffset < 0) throw new Error('the log does not say where it has put the fence');
       const { transactionalId } = this.#options;
       transactionalIdFenced({ transactionalId, fenceOffset, tookMs: Math.round(performance.now() - startedAtMs) });
       return fenceOffset;
@@ -65,14 +63,9 @@ export class KafkaTransactionLane implements TransactionLane {
   }
 
   async commit(batches: readonly EncodedRecords[]): Promise<void> {
-    const filled = batches.filter((batch) => batch.count > 0);
-    if (filled.length === 0) return;
+    if (batches.every(({ count }) => count === 0)) return;
     // Later the coordinator has aborted it anyway.
-    await this.#once('commit', this.#options.transactionTimeoutMs, async () => {
-      const transaction = await this.#begin();
-      await this.#send(transaction, filled);
-      await transaction.commit();
-    });
+    await this.#once('commit', this.#options.transactionTimeoutMs, () => this.#transact(batches, 'commit'));
   }
 
   isFenced(error: unknown): boolean {
@@ -90,35 +83,26 @@ export class KafkaTransactionLane implements TransactionLane {
     this.#handle.destroy(reason);
   }
 
-  async #begin(): Promise<Transaction> {
-    // InitProducerId, which is what fences, is lazy: the library sends it with the first transaction.
-    return await this.#producer.transaction();
+  /** One transaction with these batches, from its beginning to its end. */
+  async #transact(batches: readonly EncodedRecords[], end: 'commit' | 'abort'): Promise<OutgoingBatch[]> {
+    const outgoing = await outgoingBatches(batches, codecNamed(this.#options.compression ?? 'none'));
+    if (!this.#cluster.knows(outgoing)) await this.#cluster.learn(outgoing);
+    this.#producer ??= await this.#initProducer();
+    const { identity, session } = this.#producer;
+    await this.#calls.addPartitions(identity, outgoing);
+    await session.produce(outgoing);
+    const refused = outgoing.find(({ state }) => state === 'refused');
+    if (refused !== undefined) throw tooLarge(refused);
+    await this.#calls.end(identity, end);
+    return outgoing;
   }
 
-  /** One leader after the other: with several in one call, a request may still be pending while we abort. */
-  async #send(transaction: Transaction, batches: readonly EncodedRecords[]): Promise<AnsweredPartition[]> {
-    const { cluster } = this.#handle;
-    await cluster.addMultipleTargetTopics([...new Set(batches.map((batch) => batch.topic))]);
-    const calls = await this.#plan(batches);
-    const compression = compressionType(this.#options.compression ?? 'none');
-    const answered: AnsweredPartition[] = [];
-    for (const call of calls) {
-      const rows: AnsweredPartition[] = await transaction.sendBatch({ acks: -1, compression, topicMessages: asTopicMessages(call) });
-      requireAllAnswered(call, rows);
-      answered.push(...rows);
-    }
-    return answered;
-  }
-
-  async #plan(batches: readonly EncodedRecords[]): Promise<EncodedRecords[][]> {
-    const { cluster } = this.#handle;
-    try {
-      return planCalls(batches, (batch) => leaderOf(cluster, batch));
-    } catch (error) {
-      if (!(error instanceof UnknownLeaderError)) throw error;
-      await cluster.refreshMetadata();
-      return planCalls(batches, (batch) => leaderOf(cluster, batch));
-    }
+  /** What fences: from here on no earlier owner gets anything in. */
+  async #initProducer(): Promise<{ identity: ProducerIdentity; session: ProducerSession }> {
+    const identity = await this.#calls.init();
+    const { transactionalId } = this.#options;
+    const options = { name: transactionalId, acks: -1, identity, transactionalId, backOff: BACK_OFF, repeatsMax: REPEATS_MAX } as const;
+    return { identity, session: new ProducerSession(this.#cluster, options) };
   }
 
   /** Runs one call at a time before its deadline; any error is the lane's end. */
@@ -127,16 +111,11 @@ export class KafkaTransactionLane implements TransactionLane {
     if (this.#state === 'dead') throw this.#closedError();
     if (this.#state === 'busy')
       throw new IngotError('LANE_BUSY', `transaction lane ${transactionalId}: a second call while one was in flight`);
-    const connect = this.#state === 'idle';
     this.#state = 'busy';
-    const connected = async () => {
-      if (connect) await this.#producer.connect();
-      return await work();
-    };
     try {
       const onExpired = () => new Error(`no answer within ${deadlineMs / 1000} s`);
-      const result = await withDeadline(connected(), { ms: deadlineMs, onExpired, signal: this.#closing.signal });
-      this.#state = 'connected';
+      const result = await withDeadline(work(), { ms: deadlineMs, onExpired, signal: this.#closing.signal });
+      this.#state = 'idle';
       return result;
     } catch (error) {
       this.#state = 'dead';
@@ -150,6 +129,11 @@ export class KafkaTransactionLane implements TransactionLane {
   #closedError(): IngotError {
     return new IngotError('LANE_CLOSED', `transaction lane ${this.#options.transactionalId} is closed`);
   }
+}
+
+function tooLarge({ topic, partition, payload, answeredCode }: OutgoingBatch): Error {
+  const where = `${payload.length} bytes for ${topic}-${partition}`;
+  return answeredCode === null ? new Error(`${where} are too large for a request`) : new KafkaAnswerError(answeredCode, where);
 }
 
 function fenceRecord(to: TopicPartition): EncodedRecords {

@@ -36,6 +36,11 @@ function warnRarely(event: { readonly attempt: number }, message: string): void 
   else log('kafka').debug(event, message);
 }
 
+/** By the same producer, as if it were sent for the first time: nothing is doubled. */
+export function requestRepeated(event: { sender: string; repeats: number; retryInMs: number; error: string }): void {
+  log('kafka').debug(event, 'a request failed and is repeated');
+}
+
 export function produceRepeated(event: { lane: string; attempt: number; retryInMs: number; error: string }): void {
   produceRetries.inc();
   warnRarely(event, 'a send failed and is repeated with a fresh producer');

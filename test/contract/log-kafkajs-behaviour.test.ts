@@ -1,19 +1,20 @@
 import { createRequire } from 'node:module';
-import { Kafka, logLevel, Partitioners } from 'kafkajs';
+import { Partitioners } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { partitionForKey } from '../../src/core/murmur2.ts';
-import { createProducerOn, openCluster } from '../../src/kafka/kafkajs-internals.ts';
-import { asTopicMessages } from '../../src/kafka/pre-encoded-messages.ts';
-import { isEncodable, type ProduceCall, produceRequestBytes, writeProduceRequest } from '../../src/kafka/produce-request.ts';
+import { openCluster } from '../../src/kafka/kafkajs-internals.ts';
+import { OutgoingBatch } from '../../src/kafka/outgoing-batch.ts';
+import { readProduceAnswer } from '../../src/kafka/produce-answer.ts';
+import { type ProduceCall, produceBodyBytes, writeProduceBody } from '../../src/kafka/produce-request.ts';
+import { RequestChannel, readyConnection, sharedVersion } from '../../src/kafka/request-channel.ts';
+import { headerBytes, writeHeader } from '../../src/kafka/request-writer.ts';
 import { DEFAULT_TIMESTAMP_MS, encoded, type TextRecord } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
 
 // What src/kafka relies on inside kafkajs 2.2.4, good and bad. A failure here after an upgrade says what to look at again.
 
 const require = createRequire(import.meta.url);
-const produceRequestV7 = require('kafkajs/src/protocol/requests/produce/v7/request') as (request: object) => {
-  encode: () => Promise<{ buffer: Buffer }>;
-};
+const produceRequestV7 = require('kafkajs/src/protocol/requests/produce/v7/request') as (request: object) => object;
 const createRequest = require('kafkajs/src/protocol/request') as (given: object) => Promise<{ buffer: Buffer }>;
 const filterAborted = require('kafkajs/src/consumer/filterAbortedMessages') as (answer: {
   messages: object[];
@@ -30,22 +31,13 @@ const { version } = require('kafkajs/package.json') as { version: string };
 /** That of the batch, so that the deltas are 0 here and there. */
 const TIMESTAMP_MS = DEFAULT_TIMESTAMP_MS;
 
-/** The request as the library makes it of `messages` for partition 0. */
-function encodeRequest(messages: unknown): Promise<Buffer> {
-  const partitions = [{ partition: 0, firstSequence: 5, messages }];
-  const topicData = [{ topic: 'topic', partitions }];
-  return produceRequestV7({ acks: -1, timeout: 30_000, transactionalId: 'id', producerId: 7, producerEpoch: 1, topicData })
-    .encode()
-    .then((encoder) => Buffer.from(encoder.buffer));
-}
-
 describe('the version', () => {
   it('is the one that was read', () => {
     expect(version).toBe('2.2.4');
   });
 });
 
-describe('pre-encoded records', () => {
+describe('the request of encoded records', () => {
   const records: TextRecord[] = Array.from({ length: 700 }, (_, i) => ({
     key: i % 7 === 0 ? null : `device-${i}`,
     value: i % 11 === 0 ? null : 'v'.repeat(i % 90),
@@ -57,86 +49,151 @@ describe('pre-encoded records', () => {
     timestamp: TIMESTAMP_MS,
   }));
 
-  it('make the same request as the library makes of messages, and again when it repeats it', async () => {
-    const [{ messages }] = asTopicMessages([encoded({ topic: 'topic', partition: 0 }, records)]) as unknown as [{ messages: unknown }];
-    const grouped = (messages as { reduce: () => Record<number, unknown> }).reduce();
-    const expected = await encodeRequest(library);
-    expect(await encodeRequest(grouped[0])).toEqual(expected);
-    expect(await encodeRequest(grouped[0])).toEqual(expected);
-  });
+  const lists = [records, records.slice(3, 4), records.slice(1)];
+  const batchOf = (topic: string, partition: number, firstSequence: number) => {
+    const batch = new OutgoingBatch(encoded({ topic, partition }, lists[partition % 3]!), 0);
+    return Object.assign(batch, { firstSequence });
+  };
 
-  it('make the same request when we encode it, with and without a transaction', async () => {
-    const lists = [records, records.slice(3, 4), records.slice(1)];
-    const preEncoded = lists.map((list, partition) => encoded({ topic: 'tøpic', partition }, list));
-    const [{ messages }] = asTopicMessages(preEncoded) as unknown as [{ messages: { reduce: () => Record<number, unknown> } }];
-    const grouped = messages.reduce();
-    for (const transactionalId of ['id', null]) {
-      const call = (list: (partition: number) => unknown): ProduceCall => ({
+  it.each(['id', null])(
+    'make the same request as the library makes of messages, transactional id %s, and again when repeated',
+    async (id) => {
+      const call: ProduceCall = {
+        batches: [batchOf('tøpic', 0, 5), batchOf('tøpic', 1, 5), batchOf('tøpic', 2, 5), batchOf('other', 9, 2 ** 31 - 1)],
+        acks: -1,
+        timeoutMs: 30_000,
+        transactionalId: id,
+        producerId: 4_294_967_299,
+        producerEpoch: 3,
+      };
+      const ofLibrary = (partition: number, firstSequence: number) => ({
+        partition,
+        firstSequence,
+        messages: lists[partition % 3]!.map((record) => library[records.indexOf(record)]),
+      });
+      const request = produceRequestV7({
         acks: -1,
         timeout: 30_000,
-        transactionalId,
+        transactionalId: id,
         producerId: '4294967299',
         producerEpoch: 3,
         topicData: [
-          { topic: 'tøpic', partitions: [0, 1, 2].map((partition) => ({ partition, firstSequence: 5, messages: list(partition) })) },
-          { topic: 'other', partitions: [{ partition: 9, firstSequence: 2 ** 31 - 1, messages: list(1) }] },
+          { topic: 'tøpic', partitions: [ofLibrary(0, 5), ofLibrary(1, 5), ofLibrary(2, 5)] },
+          { topic: 'other', partitions: [ofLibrary(9, 2 ** 31 - 1)] },
         ],
       });
-      const ours = call((partition) => grouped[partition]);
-      expect(isEncodable(ours)).toBe(true);
       const header = { apiKey: 0, apiVersion: 7, correlationId: 2 ** 31 - 2, clientId: 'clïent' };
-      const request = produceRequestV7(ours);
       const byLibrary = await createRequest({ request, correlationId: header.correlationId, clientId: header.clientId });
-      const buffer = Buffer.alloc(produceRequestBytes(header, ours), 0xff);
-      writeProduceRequest(buffer, header, ours);
-      expect(buffer).toEqual(Buffer.from(byLibrary.buffer));
+      const bytes = headerBytes(header.clientId) + produceBodyBytes(call);
+      for (const fill of [0xff, 0]) {
+        const buffer = Buffer.alloc(bytes, fill);
+        expect(writeProduceBody(buffer, writeHeader(buffer, header, bytes), call)).toBe(bytes);
+        expect(buffer).toEqual(Buffer.from(byLibrary.buffer));
+      }
+    },
+  );
+});
+
+describe('the answer to a Produce request', () => {
+  const answers = {
+    3: require('kafkajs/src/protocol/requests/produce/v3/response'),
+    5: require('kafkajs/src/protocol/requests/produce/v5/response'),
+    7: require('kafkajs/src/protocol/requests/produce/v7/response'),
+  } as Record<
+    number,
+    { decode: (answer: Buffer) => Promise<{ topics: LibraryTopic[]; throttleTime: number; clientSideThrottleTime?: number }> }
+  >;
+  interface LibraryTopic {
+    readonly topicName: string;
+    readonly partitions: readonly { readonly partition: number; readonly errorCode: number; readonly baseOffset: string }[];
+  }
+
+  function answerOf(
+    version: number,
+    topics: readonly { topic: string; partitions: readonly (readonly [number, number, bigint])[] }[],
+  ): Buffer {
+    const int16 = (value: number) => Buffer.from([(value >> 8) & 0xff, value & 0xff]);
+    const int32 = (value: number) => Buffer.from([value >>> 24, (value >> 16) & 0xff, (value >> 8) & 0xff, value & 0xff]);
+    const int64 = (value: bigint) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigInt64BE(value);
+      return bytes;
+    };
+    const parts = topics.map(({ topic, partitions }) => {
+      const rows = partitions.map(([partition, code, offset]) =>
+        Buffer.concat([int32(partition), int16(code), int64(offset), int64(-1n), ...(version >= 5 ? [int64(0n)] : [])]),
+      );
+      return Buffer.concat([int16(Buffer.byteLength(topic)), Buffer.from(topic), int32(rows.length), ...rows]);
+    });
+    return Buffer.concat([int32(parts.length), ...parts, int32(70)]);
+  }
+
+  it.each([3, 5, 7])('of version %i says to us what it says to the library, in any order', async (version) => {
+    const topics = [
+      {
+        topic: 'b',
+        partitions: [
+          [1, 0, 4_294_967_296n],
+          [0, 6, -1n],
+        ] as const,
+      },
+      { topic: 'tøpic', partitions: [[7, 45, -1n]] as const },
+      { topic: 'not asked for', partitions: [[1, 0, 9n]] as const },
+    ];
+    const answer = answerOf(version, topics);
+    const decoded = await answers[version]!.decode(answer);
+    const asked = [
+      { topic: 'tøpic', partition: 7 },
+      { topic: 'tøpic', partition: 8 },
+      { topic: 'b', partition: 0 },
+      { topic: 'b', partition: 1 },
+    ].map((at) => new OutgoingBatch(encoded(at, ['a']), 0));
+    const throttleMs = readProduceAnswer(answer, version, asked);
+    expect(throttleMs).toBe(decoded.clientSideThrottleTime ?? 0);
+    const heard = asked.filter(({ answeredCode }) => answeredCode !== null);
+    expect(heard).toHaveLength(3);
+    for (const { topic, partition, answeredCode, baseOffset } of heard) {
+      const row = decoded.topics.find(({ topicName }) => topicName === topic)!.partitions.find((one) => one.partition === partition)!;
+      expect([answeredCode, String(baseOffset)]).toEqual([row.errorCode, row.baseOffset]);
     }
   });
 
-  it('are encoded by the library when they are compressed or plain messages', () => {
-    const [{ messages }] = asTopicMessages([encoded({ topic: 'a', partition: 0 }, ['x'])]) as unknown as [
-      { messages: { reduce: () => unknown[] } },
-    ];
-    const call = {
-      producerId: '1',
-      topicData: [{ topic: 'a', partitions: [{ partition: 0, firstSequence: 0, messages: messages.reduce()[0] }] }],
-    };
-    expect(isEncodable(call)).toBe(true);
-    expect(isEncodable({ ...call, compression: 1 })).toBe(false);
-    expect(isEncodable({ ...call, topicData: [{ topic: 'a', partitions: [{ partition: 0, firstSequence: 0, messages: library }] }] })).toBe(
-      false,
-    );
+  it('that is cut off is refused', () => {
+    const answer = answerOf(7, [{ topic: 't', partitions: [[0, 0, 5n]] }]);
+    const batches = [new OutgoingBatch(encoded({ topic: 't', partition: 0 }, ['a']), 0)];
+    for (let bytes = 0; bytes < answer.length; bytes++) {
+      expect(() => readProduceAnswer(answer.subarray(0, bytes), 7, batches)).toThrow(RangeError);
+    }
   });
+});
 
-  it('have the members of an array that the producer uses', () => {
-    const batches = [encoded({ topic: 'a', partition: 0 }, ['x']), encoded({ topic: 'a', partition: 4 }, ['y', 'z'])];
-    const [{ topic, messages }] = asTopicMessages(batches) as unknown as [{ topic: string; messages: unknown }];
-    const asArray = messages as { find: () => unknown; reduce: () => Record<number, { length: number }>; length: number };
-    expect(topic).toBe('a');
-    expect(asArray.find()).toBeUndefined();
-    expect(Object.entries(asArray.reduce()).map(([partition, list]) => [partition, list.length])).toEqual([
-      ['0', 1],
-      ['4', 2],
-    ]);
-    expect(asArray.length).toBe(3);
-  });
+describe('a connection of the library', () => {
+  const retry = { initialRetryTime: 50, maxRetryTime: 500, retries: 2 };
 
-  it('are silently left out when the partition does not exist: hence requireAllAnswered', async () => {
-    const topic = freshName('behaviour');
-    const kafka = newKafka();
-    const admin = kafka.admin();
-    await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
-    await admin.disconnect();
-    const handle = openCluster(
-      { brokers: stack().kafkaBrokers, clientId: 'behaviour' },
-      { initialRetryTime: 50, maxRetryTime: 500, retries: 2 },
+  it('takes requests of ours, beside its own', async () => {
+    const handle = openCluster({ brokers: stack().kafkaBrokers, clientId: 'behaviour' }, retry);
+    await handle.cluster.connect();
+    await handle.cluster.addMultipleTargetTopics([]);
+    const coordinator = await handle.cluster.findGroupCoordinator({ groupId: freshName('tx'), coordinatorType: 1 });
+    const connection = readyConnection(coordinator)!;
+    expect(sharedVersion(coordinator, { apiKey: 0, apiName: 'Produce', oldest: 3, newest: 7 })).toBe(7);
+    expect(() => sharedVersion(coordinator, { apiKey: 0, apiName: 'Produce', oldest: 999, newest: 1_000 })).toThrow(
+      'does not speak Produce',
     );
-    const producer = createProducerOn(handle, { idempotent: true, retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 2 } });
-    await producer.connect();
-    const answered = await producer.sendBatch({ topicMessages: asTopicMessages([encoded({ topic, partition: 9 }, ['lost'])]) });
-    expect(answered).toEqual([]);
+    // Heartbeat of a group that is not there: throttle_time error_code.
+    const body = Buffer.from([0, 1, 103, 0, 0, 0, 1, 0, 1, 109]);
+    const channel = new RequestChannel();
+    const heartbeat = { apiKey: 12, apiName: 'Heartbeat', apiVersion: 1, isAnswered: true, bodyBytes: body.length };
+    const request = { ...heartbeat, writeBody: (into: Buffer, at: number) => void body.copy(into, at) };
+    for (let i = 0; i < 3; i++) {
+      const [answer] = await Promise.all([channel.send(connection, request), handle.cluster.refreshMetadata()]);
+      expect(answer).toHaveLength(6);
+      expect(answer.readInt16BE(4)).not.toBe(0);
+    }
+    const lost = channel.send(connection, request);
     handle.destroy(new Error('the test is over'));
+    await expect(lost).rejects.toMatchObject({ name: 'KafkaJSConnectionError' });
+    await expect.poll(() => readyConnection(coordinator)).toBeNull();
   });
 });
 
@@ -149,51 +206,6 @@ describe('the partitioner', () => {
       // biome-ignore lint/suspicious/noExplicitAny: the library's type wants fields that its partitioner does not read.
       expect(partition({ topic: 't', partitionMetadata, message: { key, value: null } } as any)).toBe(partitionForKey(key, 12));
     }
-  });
-});
-
-describe('transactions', () => {
-  it('begin with InitProducerId lazily: not at connect, but at the first transaction', async () => {
-    const producer = newKafka().producer({ transactionalId: freshName('tx'), createPartitioner: Partitioners.DefaultPartitioner });
-    const requests: string[] = [];
-    producer.on(producer.events.REQUEST, ({ payload }) => requests.push(payload.apiName));
-    await producer.connect();
-    expect(requests).not.toContain('InitProducerId');
-    const transaction = await producer.transaction();
-    expect(requests).toContain('InitProducerId');
-    await transaction.abort();
-    expect(requests).not.toContain('EndTxn');
-    await producer.disconnect();
-  });
-
-  it('ask for the coordinator before each call: hence rememberCoordinators', async () => {
-    const topic = freshName('behaviour');
-    const kafka = newKafka();
-    const producer = kafka.producer({
-      transactionalId: freshName('tx'),
-      createPartitioner: Partitioners.DefaultPartitioner,
-      retry: { initialRetryTime: 5, retries: 50 },
-    });
-    const admin = kafka.admin();
-    await admin.connect();
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
-    await admin.disconnect();
-    const requests: string[] = [];
-    producer.on(producer.events.REQUEST, ({ payload }) => requests.push(payload.apiName));
-    await producer.connect();
-    const transaction = await producer.transaction();
-    await transaction.send({ topic, messages: [{ value: 'a' }] });
-    await transaction.commit();
-    expect(requests.filter((name) => name === 'FindCoordinator' || name === 'GroupCoordinator').length).toBeGreaterThanOrEqual(3);
-    await producer.disconnect();
-  });
-
-  it('take retry settings from a property that the cluster does not set: hence openCluster does', () => {
-    const Cluster = require('kafkajs/src/cluster') as new (options: object) => { retry?: unknown };
-    const logger = { namespace: () => logger, info() {}, error() {}, warn() {}, debug() {} };
-    const retry = { retries: 7, initialRetryTime: 1, maxRetryTime: 5 };
-    expect(new Cluster({ logger, brokers: ['x:1'], retry, connectionTimeout: 1, socketFactory() {} }).retry).toBeUndefined();
-    expect((openCluster({ brokers: ['x:1'], clientId: 'x' }, retry).cluster as { retry?: unknown }).retry).toBe(retry);
   });
 });
 
@@ -228,7 +240,3 @@ describe('the timer of 1 ms', () => {
     expect(queue.throttleCheckTimeoutId ?? null).toBeNull();
   });
 });
-
-function newKafka(): Kafka {
-  return new Kafka({ brokers: [...stack().kafkaBrokers], clientId: 'behaviour', logLevel: logLevel.NOTHING, connectionTimeout: 10_000 });
-}
