@@ -20,6 +20,8 @@ import {
 // made from it. Names and defaults: product.md "Configuration".
 
 const NAME = /^[A-Za-z0-9._-]{1,200}$/;
+/** 1 to 65535. */
+const PORT = '([1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
 const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
 const NAME_ALLOWED = 'letters, digits, dot, underscore and hyphen';
 
@@ -69,7 +71,7 @@ export const SETTINGS = {
   kafka: {
     brokers: listSetting('KAFKA_BROKERS', {
       default: '127.0.0.1:9092',
-      item: /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/,
+      item: new RegExp(`^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):${PORT}$`),
       allowed: 'host:port, separated by commas; an IPv6 address in brackets',
       help: 'Kafka brokers to start from.',
     }),

@@ -155,7 +155,7 @@ const TLS_SETTINGS: TlsSettingNames = {
 };
 
 function unusable({ brokers, ssl, sasl }: KafkaAddress, cause: unknown): IngotError {
-  const text = errorText(cause);
+  const text = errorText(cause).replace(/\.$/, '');
   const advice = tlsAdvice(text, TLS_SETTINGS);
   const where = `Kafka at ${brokers.join(', ')}`;
   if (advice !== null) return new IngotError('KAFKA_REFUSED', `${where}: ${text}. ${advice}.`, { cause });

@@ -172,6 +172,14 @@ describe('MQTT_TOPICS', () => {
     expect(problems).toEqual([expect.stringMatching(/^MQTT_TOPICS: "devices\/\+x" is no MQTT topic filter/)]);
   });
 
+  test.each(['kafka:9092', 'a:1,b:65535', '[::1]:9092, 10.0.0.1:19092'])('KAFKA_BROKERS may be %s', (text) => {
+    expect(loadConfig({ environment: { KAFKA_BROKERS: text } }).config?.kafka.brokers).toEqual(text.split(/, ?/));
+  });
+
+  test.each(['kafka', 'kafka:0', 'kafka:65536', 'kafka:99999', '::1:9092', 'kafka:9092,'])('KAFKA_BROKERS may not be %s', (text) => {
+    expect(loadConfig({ environment: { KAFKA_BROKERS: text } }).problems.join()).toContain('allowed is host:port');
+  });
+
   test('an endpoint for traces, which a whole cluster may have set, is no error; it is said that nothing goes there', () => {
     const { config, warnings } = loadConfig({ environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' } });
     expect(config).not.toBeNull();
