@@ -17,14 +17,14 @@ const NOTHING_TO_DRAIN_MS = 1_000;
 endOnUncaught();
 const stopRequest = watchStopSignals({ sameRequestMs: process.env['npm_lifecycle_event'] === undefined ? 0 : SIGNAL_PASSED_ON_MS });
 
-// A reader that went away (`ingot alerts tail | head`) is a request to stop, not a failure. Broken log pipes are ignored.
-let isStdoutGone = false;
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (isStdoutGone) return;
-  if (error.code !== 'EPIPE') throw error;
-  isStdoutGone = true;
+// A reader that went away (`ingot alerts tail | head`) is a request to stop, not a failure; a full disk is both. Broken log pipes are ignored.
+let stdoutEnd: 'open' | 'closed' | NodeJS.ErrnoException = 'open';
+const onStdoutError = (error: NodeJS.ErrnoException): void => {
+  if (stdoutEnd !== 'open') return;
+  stdoutEnd = error.code === 'EPIPE' ? 'closed' : error;
   stopRequest.stop('stdout was closed');
-});
+};
+process.stdout.on('error', onStdoutError);
 process.stderr.on('error', () => {});
 
 const exitCode = await runCli({
@@ -41,4 +41,11 @@ const exitCode = await runCli({
 });
 
 // Client libraries keep sockets and timers open, so the process is ended rather than waited for, after stdout has taken everything.
-process.stdout.write('', () => process.exit(exitCode));
+process.stdout.write('', (error) => {
+  // It may be told here before it is an event.
+  if (error) onStdoutError(error);
+  if (typeof stdoutEnd === 'string') process.exit(exitCode);
+  process.stderr.write(`ingot: the output is not complete, stdout cannot be written: ${stdoutEnd.message}\n`, () =>
+    process.exit(exitCode || 1),
+  );
+});

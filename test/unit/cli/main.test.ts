@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -38,6 +40,15 @@ test('a reader that is gone ends it quietly', async () => {
   const { child, ended } = start('config', 'print');
   child.stdout.destroy();
   expect(await ended).toMatchObject({ code: 0, err: '' });
+});
+
+test.skipIf(!existsSync('/dev/full')).each(['version', 'config print -o csv'])('a disk that is full is no success: %s', async (line) => {
+  const full = openSync('/dev/full', 'w');
+  const env = { PATH: process.env['PATH'] ?? '' };
+  const child = spawn(process.execPath, [main, ...line.split(' ')], { env, stdio: ['ignore', full, 'pipe'] });
+  const [err, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
+  closeSync(full);
+  expect([code, err]).toEqual([1, expect.stringMatching(/^ingot: the output is not complete, stdout cannot be written: .*ENOSPC.*\n$/)]);
 });
 
 describe('Ctrl-C while somebody listens and never answers', () => {
