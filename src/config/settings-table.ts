@@ -330,7 +330,7 @@ export const SETTINGS = {
     format: choiceSetting('LOG_FORMAT', {
       default: 'auto',
       choices: ['auto', 'json', 'text'],
-      help: 'Form of the log on stderr; auto is text on a terminal and json elsewhere.',
+      help: 'Form of the log on stderr; auto is text on a terminal and json elsewhere. Of commands that are no roles it is text, and begins at `warn`.',
     }),
   },
   tracing: {
