@@ -142,6 +142,12 @@ export function isRefusedError(error: unknown): boolean {
   );
 }
 
+/** The library gave up to connect, for a reason that may pass: the broker is restarting. */
+export function isOutage(error: unknown): boolean {
+  const { name, cause } = error as { name?: string; cause?: unknown };
+  return name === 'KafkaJSNumberOfRetriesExceeded' && cause instanceof Error && mayPass(cause);
+}
+
 export function isUnknownTopicError(error: unknown): boolean {
   return hasKafkaCode(error, [KAFKA_ERROR.unknownTopicOrPartition]);
 }

@@ -127,6 +127,8 @@ export class KafkaProduceLane implements ProduceLane {
       // Idempotence needs acks=all; with less the user has chosen speed over certainty.
       identity: acks === 'all' ? null : NO_IDENTITY,
       repeatsMax: REPEATS_MAX,
+      // A new producer could not tell what the broker has from before.
+      outlastsOutages: true,
       backOff: REPEAT_BACK_OFF,
     });
     const watch = setInterval(() => this.#breakWhenHanging(handle), WATCH_INTERVAL_MS).unref();

@@ -1,7 +1,7 @@
 import { requestRepeated } from '../ops/kafka-events.ts';
 import type { ClusterRequests } from './cluster-requests.ts';
 import { type BackOff, backOffMs, pause } from './deadline.ts';
-import { errorText, isTooLargeCode, KAFKA_ERROR, KafkaAnswerError, mayPass, UnansweredError } from './kafka-errors.ts';
+import { errorText, isOutage, isTooLargeCode, KAFKA_ERROR, KafkaAnswerError, mayPass, UnansweredError } from './kafka-errors.ts';
 import type { Broker } from './kafkajs-internals.ts';
 import type { OutgoingBatch } from './outgoing-batch.ts';
 import { readProduceAnswer } from './produce-answer.ts';
@@ -22,6 +22,8 @@ export interface ProducerSessionOptions {
   readonly backOff: BackOff;
   /** How often the same is sent again before an error is given up to. */
   readonly repeatsMax: number;
+  /** Whether not even connecting counts as one failed attempt among others. */
+  readonly outlastsOutages: boolean;
   /** Where the sequence numbers of each partition begin; for tests of their end. */
   readonly firstSequence?: number;
 }
@@ -68,8 +70,9 @@ export class ProducerSession {
         await this.#sendWaiting(batches);
         return;
       } catch (error) {
-        const { name, backOff, repeatsMax } = this.#options;
-        if (repeats >= repeatsMax || this.#cluster.ended.aborted || !mayPass(error)) {
+        const { name, backOff, repeatsMax, outlastsOutages } = this.#options;
+        const mayRepeat = mayPass(error) || (outlastsOutages && isOutage(error));
+        if (repeats >= repeatsMax || this.#cluster.ended.aborted || !mayRepeat) {
           this.#isSpent = true;
           throw error;
         }

@@ -101,7 +101,8 @@ export class KafkaTransactionLane implements TransactionLane {
   async #initProducer(): Promise<{ identity: ProducerIdentity; session: ProducerSession }> {
     const identity = await this.#calls.init();
     const { transactionalId } = this.#options;
-    const options = { name: transactionalId, acks: -1, identity, transactionalId, backOff: BACK_OFF, repeatsMax: REPEATS_MAX } as const;
+    const repeating = { backOff: BACK_OFF, repeatsMax: REPEATS_MAX, outlastsOutages: false };
+    const options = { name: transactionalId, acks: -1, identity, transactionalId, ...repeating } as const;
     return { identity, session: new ProducerSession(this.#cluster, options) };
   }
 

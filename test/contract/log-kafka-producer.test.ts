@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ClusterRequests } from '../../src/kafka/cluster-requests.ts';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
@@ -65,7 +66,7 @@ class Scene {
     for (const partition of [0, 1]) await settling.fence({ topic, partition });
     await settling.close();
     const proxy = await KafkaProxy.start({ broker: stack().kafkaBrokers[0]! });
-    onTestFinished(() => proxy.close());
+    onTestFinished(() => proxy.close().catch(() => undefined));
     return new Scene({ topic, partition: 0 }, proxy);
   }
 
@@ -194,6 +195,30 @@ describe('answers and requests that get lost', () => {
     expect(await scene.written(other)).toEqual(sent[1]);
   });
 
+  it('before the broker is away for a while: the same producer waits for it', async () => {
+    const scene = await Scene.create();
+    const lane = scene.lane();
+    await lane.send([encoded(scene.at, ['a'])]);
+    const { proxy } = scene;
+    const { promise: isAway, resolve: goAway } = Promise.withResolvers<void>();
+    scene.fault = () => {
+      goAway();
+      return 'cut';
+    };
+    const sending = lane.send([encoded(scene.at, ['b'])]);
+    await isAway;
+    const port = Number(proxy.address.split(':')[1]);
+    await proxy.close();
+    await sleep(2_000);
+    const { onRequest } = proxy;
+    const back = await KafkaProxy.start({ broker: stack().kafkaBrokers[0]!, port, onRequest });
+    onTestFinished(() => back.close());
+    await sending;
+    await lane.send([encoded(scene.at, ['c'])]);
+    expect(scene.inits).toBe(1);
+    expect(await scene.written()).toEqual(['a', 'b', 'c']);
+  });
+
   // The library waits 30 s for an answer on a connection that stays.
   it.skipIf(!isSoak)('on a connection that stays: the same, on a new one', { timeout: 120_000 }, async () => {
     const scene = await Scene.create();
@@ -213,7 +238,14 @@ describe('the largest sequence number', () => {
       { initialRetryTime: 50, maxRetryTime: 500, retries: 3 },
     );
     onTestFinished(() => handle.destroy(new Error('the test is over')));
-    const options = { name: 'wrap', acks: -1, identity: null, repeatsMax: 15, backOff: { firstMs: 5, maxMs: 100 } } as const;
+    const options = {
+      name: 'wrap',
+      acks: -1,
+      identity: null,
+      outlastsOutages: false,
+      repeatsMax: 15,
+      backOff: { firstMs: 5, maxMs: 100 },
+    } as const;
     const session = new ProducerSession(new ClusterRequests(handle), { ...options, firstSequence: 2 ** 31 - 7 });
     const send = async (...texts: string[]) => session.produce(await outgoingBatches([encoded(scene.at, texts)], null));
     scene.fault = (nth) => (nth % 2 === 0 ? 'cut' : 'pass');
@@ -233,7 +265,14 @@ describe('the largest sequence number', () => {
       { initialRetryTime: 50, maxRetryTime: 500, retries: 3 },
     );
     onTestFinished(() => handle.destroy(new Error('the test is over')));
-    const options = { name: 'wrap', acks: -1, identity: null, repeatsMax: 0, backOff: { firstMs: 5, maxMs: 100 } } as const;
+    const options = {
+      name: 'wrap',
+      acks: -1,
+      identity: null,
+      outlastsOutages: false,
+      repeatsMax: 0,
+      backOff: { firstMs: 5, maxMs: 100 },
+    } as const;
     const session = new ProducerSession(new ClusterRequests(handle), { ...options, firstSequence: 2 ** 31 - 2 });
     for (const text of ['a', 'b', 'c']) await session.produce(await outgoingBatches([encoded(scene.at, [text])], null));
     expect(scene.asked.map(({ firstSequence }) => firstSequence)).toEqual([2 ** 31 - 2, 2 ** 31 - 1, 0]);

@@ -38,6 +38,8 @@ type Judge = (exchange: KafkaExchange) => Verdict | Promise<Verdict>;
 export interface KafkaProxyOptions {
   /** `host:port` of the broker. */
   readonly broker: string;
+  /** Of the proxy; any free one by default. */
+  readonly port?: number;
   readonly onRequest?: Judge;
   readonly onResponse?: Judge;
 }
@@ -64,7 +66,7 @@ export class KafkaProxy {
 
   static async start(options: KafkaProxyOptions): Promise<KafkaProxy> {
     const proxy = new KafkaProxy(options);
-    proxy.#server.listen(0, '127.0.0.1');
+    proxy.#server.listen(options.port ?? 0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
   }
