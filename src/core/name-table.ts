@@ -112,7 +112,6 @@ export class NameTable {
     this.#entries.fill(0);
     this.#names.length = 0;
     this.#bytesUsed = 0;
-    this.#last = 0;
   }
 }
 
