@@ -3,12 +3,6 @@ import type { EncodedRecords } from '../kafka/log-port.ts';
 import type { Delivery } from '../mqtt/delivery-port.ts';
 import type { Rejection } from './dead-letter.ts';
 
-/** A message on its way, and what becomes of it: a reading, or a dead letter when there is a rejection. */
-export interface InTransit {
-  readonly delivery: Delivery;
-  readonly rejection: Rejection | null;
-}
-
 /** One Kafka record to be. Key and value are copied when it is added to a batch. */
 export interface OutgoingRecord {
   readonly topic: string;
@@ -16,12 +10,17 @@ export interface OutgoingRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array;
   readonly headers?: readonly (readonly [string, string])[];
-  readonly from: InTransit;
+  /** The message that it is made of. */
+  readonly delivery: Delivery;
+  /** Null for a reading. */
+  readonly rejection: Rejection | null;
 }
 
 /** The encoded records of one partition, and the messages that they were made of. */
 export interface BatchPart extends EncodedRecords {
-  readonly from: readonly InTransit[];
+  readonly deliveries: readonly Delivery[];
+  /** One per delivery when these are dead letters, null when they are readings: no partition has both, and readings are nearly all. */
+  readonly rejections: readonly Rejection[] | null;
 }
 
 /** What goes to Kafka in one call: one part per partition. */
@@ -39,7 +38,8 @@ export class PartBuilder {
   readonly #topic: string;
   readonly #partition: number;
   readonly #encoder = new RecordsEncoder(4096);
-  #from: InTransit[] = [];
+  #deliveries: Delivery[] = [];
+  #rejections: Rejection[] | null = null;
 
   constructor(topic: string, partition: number) {
     this.#topic = topic;
@@ -47,30 +47,38 @@ export class PartBuilder {
   }
 
   get isEmpty(): boolean {
-    return this.#from.length === 0;
+    return this.#deliveries.length === 0;
   }
 
   /** Returns the bytes added. */
   add(record: OutgoingRecord): number {
-    const timestampMs = record.from.delivery.receivedAt;
-    if (this.#from.length === 0) this.#encoder.reset(timestampMs);
+    const { delivery, rejection } = record;
+    const timestampMs = delivery.receivedAt;
+    if (this.#deliveries.length === 0) this.#encoder.reset(timestampMs);
     const before = this.#encoder.sizeBytes;
     this.#encoder.add(record.key, record.value, timestampMs, record.headers);
-    this.#from.push(record.from);
+    this.#deliveries.push(delivery);
+    if (rejection !== null) {
+      this.#rejections ??= [];
+      this.#rejections.push(rejection);
+    }
     return this.#encoder.sizeBytes - before;
   }
 
   /** What was added since the last call, as one part. */
   take(): BatchPart {
-    const from = this.#from;
-    this.#from = [];
+    const deliveries = this.#deliveries;
+    const rejections = this.#rejections;
+    this.#deliveries = [];
+    this.#rejections = null;
     return {
       topic: this.#topic,
       partition: this.#partition,
       records: this.#encoder.take(),
-      count: from.length,
+      count: deliveries.length,
       baseTimestampMs: this.#encoder.baseTimestampMs,
-      from,
+      deliveries,
+      rejections,
     };
   }
 }
@@ -82,6 +90,9 @@ export class PartBuilder {
 export class Batcher {
   readonly #limits: BatchLimits;
   readonly #builders = new Map<string, PartBuilder[]>();
+  /** Of the topic that was asked for last, which is nearly always the same. */
+  #lastTopic = '';
+  #buildersOfLastTopic: PartBuilder[] = [];
   readonly #complete: Batch[] = [];
   #filling: PartBuilder[] = [];
   #records = 0;
@@ -127,9 +138,13 @@ export class Batcher {
   }
 
   #builderOf(topic: string, partition: number): PartBuilder {
-    let ofTopic = this.#builders.get(topic);
-    if (ofTopic === undefined) this.#builders.set(topic, (ofTopic = []));
-    return (ofTopic[partition] ??= new PartBuilder(topic, partition));
+    if (topic !== this.#lastTopic) {
+      let ofTopic = this.#builders.get(topic);
+      if (ofTopic === undefined) this.#builders.set(topic, (ofTopic = []));
+      this.#lastTopic = topic;
+      this.#buildersOfLastTopic = ofTopic;
+    }
+    return (this.#buildersOfLastTopic[partition] ??= new PartBuilder(topic, partition));
   }
 
   #seal(): void {

@@ -4,7 +4,7 @@ import type { Reading } from '../core/reading.ts';
 import type { ProduceLane } from '../kafka/log-port.ts';
 import type { Delivery, DeliverySource } from '../mqtt/delivery-port.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
-import { type Batch, Batcher, type BatchLimits, type InTransit, type OutgoingRecord } from './batcher.ts';
+import { type Batch, Batcher, type BatchLimits, type BatchPart, type OutgoingRecord } from './batcher.ts';
 import { deadLetterOf, type Rejection } from './dead-letter.ts';
 import type { DeviceLimits } from './device-limits.ts';
 import { type DeviceRoute, DeviceRoutes } from './device-routes.ts';
@@ -90,7 +90,7 @@ export class Bridge {
       return;
     }
     if (outcome.ignoredFields > 0) events.fieldsIgnored(outcome.ignoredFields);
-    this.#batcher.add(this.#readingRecord({ delivery, rejection: null }, outcome.reading));
+    this.#batcher.add(this.#readingRecord(delivery, outcome.reading));
   }
 
   /** The short way of nearly all messages; false when this one has to be decoded. */
@@ -102,13 +102,13 @@ export class Bridge {
     const value = route === null ? null : transcoder.transcode(delivery, route);
     if (value === null) return false;
     if (transcoder.ignoredFields > 0) events.fieldsIgnored(transcoder.ignoredFields);
-    this.#batcher.add(this.#recordWith(value, route!, { delivery, rejection: null }));
+    this.#batcher.add(this.#recordWith(value, route!, delivery));
     return true;
   }
 
   #reject(delivery: Delivery, rejection: Rejection): void {
     this.#options.events.messageRejected(rejection.reason, rejection.detail);
-    this.#batcher.add(this.#deadLetterRecord({ delivery, rejection }, rejection));
+    this.#batcher.add(this.#deadLetterRecord(delivery, rejection));
   }
 
   /** True when a limit has decided what becomes of the message. */
@@ -135,16 +135,16 @@ export class Bridge {
     }
   }
 
-  async #produce(batch: Batch): Promise<readonly InTransit[]> {
+  async #produce(batch: Batch): Promise<readonly BatchPart[]> {
     const { lane, events } = this.#options;
     const silence = setTimeout(() => events.kafkaSilent(SILENCE_MS), SILENCE_MS);
     try {
       return await produceAll(batch, {
         lane,
         events,
-        recordOf: (message) => this.#recordOf(message),
-        asTooLarge: (message) => this.#asTooLarge(message),
-        excerptOf: (message) => this.#deadLetterRecord(message, message.rejection!, true),
+        recordOf: (delivery, rejection) => this.#recordOf(delivery, rejection),
+        asTooLarge: (delivery) => this.#asTooLarge(delivery),
+        excerptOf: (delivery, rejection) => this.#deadLetterRecord(delivery, rejection, true),
         signal: this.#stopping.signal,
       });
     } finally {
@@ -152,46 +152,46 @@ export class Bridge {
     }
   }
 
-  #acknowledge(delivered: readonly InTransit[]): void {
+  #acknowledge(produced: readonly BatchPart[]): void {
     const { events } = this.#options;
-    for (const { delivery, rejection } of delivered) {
-      if (rejection === null) events.readingProduced();
-      else events.deadLetterProduced(rejection.reason);
-      delivery.ack();
+    let oldestReceivedAt = Number.POSITIVE_INFINITY;
+    for (const { deliveries, rejections } of produced) {
+      if (rejections === null) events.readingsProduced(deliveries.length);
+      else events.deadLettersProduced(rejections);
+      for (const delivery of deliveries) delivery.ack();
+      oldestReceivedAt = Math.min(oldestReceivedAt, deliveries[0]!.receivedAt);
     }
-    const oldest = delivered[0];
-    if (oldest !== undefined) events.batchAcknowledged(Date.now() - oldest.delivery.receivedAt);
+    if (produced.length > 0) events.batchAcknowledged(Date.now() - oldestReceivedAt);
   }
 
   /** The record of a message that was decoded before, made again. */
-  #recordOf(from: InTransit): OutgoingRecord {
-    const outcome = from.rejection ?? decodeReading(from.delivery, this.#options.maxPayloadBytes);
-    return 'reading' in outcome ? this.#readingRecord(from, outcome.reading) : this.#deadLetterRecord(from, outcome);
+  #recordOf(delivery: Delivery, rejection: Rejection | null): OutgoingRecord {
+    const outcome = rejection ?? decodeReading(delivery, this.#options.maxPayloadBytes);
+    return 'reading' in outcome ? this.#readingRecord(delivery, outcome.reading) : this.#deadLetterRecord(delivery, outcome);
   }
 
-  #asTooLarge({ delivery }: InTransit): InTransit {
+  #asTooLarge(delivery: Delivery): Rejection {
     const topic = parseDeviceTopic(delivery.topic);
     const detail = `Kafka refused the reading of a payload of ${delivery.payload.length} bytes as too large`;
-    const rejection: Rejection = { reason: 'record_too_large', detail, deviceId: topic.ok ? topic.deviceId : null };
-    this.#options.events.messageRejected(rejection.reason, detail);
-    return { delivery, rejection };
+    this.#options.events.messageRejected('record_too_large', detail);
+    return { reason: 'record_too_large', detail, deviceId: topic.ok ? topic.deviceId : null };
   }
 
-  #readingRecord(from: InTransit, reading: Reading): OutgoingRecord {
-    return this.#recordWith(this.#options.encoder.encode(reading), this.#routes.of(from.delivery.topic)!, from);
+  #readingRecord(delivery: Delivery, reading: Reading): OutgoingRecord {
+    return this.#recordWith(this.#options.encoder.encode(reading), this.#routes.of(delivery.topic)!, delivery);
   }
 
-  #recordWith(value: Uint8Array, { key, partition }: DeviceRoute, from: InTransit): OutgoingRecord {
-    const { traceContext } = from.delivery;
-    const record = { topic: this.#options.readingsTopic, partition, key, value, from };
+  #recordWith(value: Uint8Array, { key, partition }: DeviceRoute, delivery: Delivery): OutgoingRecord {
+    const { traceContext } = delivery;
+    const record = { topic: this.#options.readingsTopic, partition, key, value, delivery, rejection: null };
     return traceContext === null ? record : { ...record, headers: traceContext };
   }
 
-  #deadLetterRecord(from: InTransit, rejection: Rejection, asExcerpt = false): OutgoingRecord {
+  #deadLetterRecord(delivery: Delivery, rejection: Rejection, asExcerpt = false): OutgoingRecord {
     const { partitions, maxPayloadBytes, deadLettersTopic } = this.#options;
-    const isOverLimit = from.delivery.payload.length > maxPayloadBytes;
-    const letter = deadLetterOf(from.delivery, rejection, { partitions, asExcerpt: asExcerpt || isOverLimit });
-    return { topic: deadLettersTopic, ...letter, from };
+    const isOverLimit = delivery.payloadEnd - delivery.payloadStart > maxPayloadBytes;
+    const letter = deadLetterOf(delivery, rejection, { partitions, asExcerpt: asExcerpt || isOverLimit });
+    return { topic: deadLettersTopic, ...letter, delivery, rejection };
   }
 }
 

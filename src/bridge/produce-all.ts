@@ -1,18 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { IngotError } from '../errors.ts';
 import type { ProduceLane } from '../kafka/log-port.ts';
+import type { Delivery } from '../mqtt/delivery-port.ts';
 import type { BridgeEvents } from '../ops/bridge-events.ts';
-import { type Batch, type BatchPart, type InTransit, type OutgoingRecord, PartBuilder } from './batcher.ts';
+import { type Batch, type BatchPart, type OutgoingRecord, PartBuilder } from './batcher.ts';
+import type { Rejection } from './dead-letter.ts';
 
 export interface ProduceAllOptions {
   readonly lane: ProduceLane;
   readonly events: BridgeEvents;
   /** Makes the record of a message again. Its value need only be valid until the next call. */
-  recordOf(message: InTransit): OutgoingRecord;
-  /** The message as a dead letter, because Kafka finds its reading too large. */
-  asTooLarge(message: InTransit): InTransit;
+  recordOf(delivery: Delivery, rejection: Rejection | null): OutgoingRecord;
+  /** Why a message becomes a dead letter whose reading Kafka finds too large. */
+  asTooLarge(delivery: Delivery): Rejection;
   /** The dead letter of a message that cannot be kept whole. */
-  excerptOf(message: InTransit): OutgoingRecord;
+  excerptOf(delivery: Delivery, rejection: Rejection): OutgoingRecord;
   /** Ends the waiting for a dead letter topic that refuses even an excerpt. */
   readonly signal: AbortSignal;
 }
@@ -21,15 +23,16 @@ const REFUSED_EXCERPT_RETRY_MS = 5_000;
 
 /**
  * Sends a batch until the log has everything. What the log finds too large is taken apart until the record at fault stands alone;
- * that one becomes a dead letter. Resolves with all messages, each with what has become of it.
+ * that one becomes a dead letter. Resolves with the parts that the log has: all messages are in them, each as what has become of it.
  * Rejects with IngotError `LANE_CLOSED`, or when `signal` aborts: then the messages must stay unacknowledged.
  */
-export async function produceAll(batch: Batch, options: ProduceAllOptions): Promise<InTransit[]> {
-  const refused = new Set(await sendParts(batch, options.lane));
-  const produced: InTransit[] = [];
+export async function produceAll(batch: Batch, options: ProduceAllOptions): Promise<readonly BatchPart[]> {
+  const refused = await sendParts(batch, options.lane);
+  if (refused.length === 0) return batch;
+  const produced: BatchPart[] = [];
   for (const part of batch) {
-    if (!refused.has(part)) produced.push(...part.from);
-    else if (part.from.length === 1) produced.push(...(await produceAsDeadLetter(part.from[0]!, options)));
+    if (!refused.includes(part)) produced.push(part);
+    else if (part.count === 1) produced.push(...(await produceAsDeadLetter(part, options)));
     else for (const half of halves(part, options)) produced.push(...(await produceAll(half, options)));
   }
   return produced;
@@ -56,15 +59,15 @@ function isTooLarge(error: unknown): error is IngotError {
 }
 
 /** In order, so that the readings of a device stay in order. */
-function halves({ from }: BatchPart, options: ProduceAllOptions): readonly Batch[] {
-  const middle = from.length >> 1;
-  return [rebuild(from.slice(0, middle), options.recordOf), rebuild(from.slice(middle), options.recordOf)];
+function halves(part: BatchPart, options: ProduceAllOptions): readonly Batch[] {
+  const middle = part.count >> 1;
+  return [rebuild(part, { from: 0, to: middle }, options), rebuild(part, { from: middle, to: part.count }, options)];
 }
 
-function rebuild(messages: readonly InTransit[], recordOf: (message: InTransit) => OutgoingRecord): BatchPart[] {
+function rebuild({ deliveries, rejections }: BatchPart, { from, to }: { from: number; to: number }, options: ProduceAllOptions): Batch {
   const builders = new Map<string, PartBuilder>();
-  for (const message of messages) {
-    const record = recordOf(message);
+  for (let at = from; at < to; at++) {
+    const record = options.recordOf(deliveries[at]!, rejections === null ? null : rejections[at]!);
     const name = `${record.topic}/${record.partition}`;
     const builder = builders.get(name) ?? new PartBuilder(record.topic, record.partition);
     builders.set(name, builder);
@@ -73,18 +76,25 @@ function rebuild(messages: readonly InTransit[], recordOf: (message: InTransit) 
   return [...builders.values()].map((builder) => builder.take());
 }
 
-/** A message whose record is too large alone: as a dead letter, and if that is too large as well, as an excerpt. */
-async function produceAsDeadLetter(message: InTransit, options: ProduceAllOptions): Promise<InTransit[]> {
-  if (message.rejection === null) return produceAll(rebuild([options.asTooLarge(message)], options.recordOf), options);
-  const excerpt = rebuild([message], options.excerptOf);
+/** The part of one message whose record is too large alone: as a dead letter, and if that is too large as well, as an excerpt. */
+async function produceAsDeadLetter({ deliveries, rejections }: BatchPart, options: ProduceAllOptions): Promise<readonly BatchPart[]> {
+  const delivery = deliveries[0]!;
+  if (rejections === null) return produceAll(partOf(options.recordOf(delivery, options.asTooLarge(delivery))), options);
+  const excerpt = partOf(options.excerptOf(delivery, rejections[0]!));
   for (;;) {
     try {
       await options.lane.send(excerpt);
-      return [message];
+      return excerpt;
     } catch (error) {
       if (!isTooLarge(error)) throw error;
       options.events.deadLetterWithheld(excerpt[0]!.topic, error.message);
       await sleep(REFUSED_EXCERPT_RETRY_MS, undefined, { signal: options.signal });
     }
   }
+}
+
+function partOf(record: OutgoingRecord): Batch {
+  const builder = new PartBuilder(record.topic, record.partition);
+  builder.add(record);
+  return [builder.take()];
 }

@@ -8,10 +8,6 @@ import { type CutPayload, EXCERPT_BYTES } from '../core/payload-excerpt.ts';
 
 /** More properties than this are left out: only a trace is ever taken of them. */
 const PROPERTIES_BYTES_MAX = 65_536;
-/** Fixed header, topic, packet id and the length of the properties: no head is longer. */
-const HEAD_BYTES_MAX = 5 + 2 + 65_535 + 2 + 4;
-/** Packets that are longer than the payload limit by no more than this are collected as they always were. */
-export const COLLECTED_BEYOND_PAYLOAD_BYTES = HEAD_BYTES_MAX + PROPERTIES_BYTES_MAX;
 
 export interface LargePublishOptions {
   /** Of the whole packet, its header included. */

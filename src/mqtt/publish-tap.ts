@@ -1,7 +1,7 @@
 import type { Duplex, Writable } from 'node:stream';
 import { isPublish, MalformedPacketError, PublishReader } from '../core/mqtt-publish.ts';
 import type { CutPayload } from '../core/payload-excerpt.ts';
-import { COLLECTED_BEYOND_PAYLOAD_BYTES, LargePublish } from './large-publish.ts';
+import { LargePublish } from './large-publish.ts';
 
 // The way of the bytes of one connection: PUBLISHes go to us, everything else to the MQTT client. The client makes half a dozen objects
 // and calls of every packet and waits for a tick of the event loop between them; a bridge gets nothing but PUBLISHes, a hundred thousand a
@@ -121,8 +121,11 @@ export class PublishTap {
   #collectFrom(bytes: Buffer, at: number): number {
     const { payloadBytesMax = Number.POSITIVE_INFINITY, hasProperties } = this.#options;
     const packetBytes = this.#reader.neededBytes;
-    if (packetBytes <= payloadBytesMax + COLLECTED_BEYOND_PAYLOAD_BYTES) return at;
-    if (!isPublish(bytes[at]!)) throw new MalformedPacketError(`${packetBytes} bytes that are no PUBLISH`);
+    if (!isPublish(bytes[at]!)) {
+      if (packetBytes > MAX_UNREAD_CONTROL_BYTES) throw new MalformedPacketError(`${packetBytes} bytes that are no PUBLISH`);
+      return at;
+    }
+    if (packetBytes <= payloadBytesMax) return at;
     this.#large = new LargePublish({ packetBytes, hasProperties, payloadBytesMax });
     return at + this.#large.take(bytes.subarray(at));
   }

@@ -106,12 +106,20 @@ new Counter({
     this.inc(sum((bridge) => bridge.ignoredFields));
   },
 });
-const messagesRejectedTotal = new Counter({
+new Counter({
   name: `${METRIC_PREFIX}bridge_messages_rejected_total`,
   help: 'Messages that the bridge refused, by reason.',
   labelNames: ['reason'] as const,
   registers: [metricsRegistry],
+  collect() {
+    this.reset();
+    for (const { rejected } of allBridges) for (const [reason, count] of rejected) this.inc({ reason }, count);
+  },
 });
+
+function countOne<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
 
 const SHED_TOLD_EVERY_MS = 60_000;
 const FAILURE_TOLD_EVERY_MS = 10_000;
@@ -121,6 +129,8 @@ export class BridgeEvents {
   readonly #log = log('bridge');
   readonly #counts: LedgerCounts = { received: 0, produced: 0, deadLettered: 0, ignored: 0, shed: 0, inFlight: 0, unprotected: 0 };
   ignoredFields = 0;
+  /** Messages that were refused, by reason. */
+  readonly rejected = new Map<BridgeRejectReason, number>();
   #shedToldAtMs = Number.NEGATIVE_INFINITY;
   #mqttFailure = { message: '', toldAtMs: Number.NEGATIVE_INFINITY };
 
@@ -165,19 +175,22 @@ export class BridgeEvents {
   }
 
   messageRejected(reason: BridgeRejectReason, detail: string): void {
-    messagesRejectedTotal.inc({ reason });
+    countOne(this.rejected, reason);
     this.#log.debug({ reason, detail }, 'message refused');
   }
 
-  readingProduced(): void {
-    this.#counts.produced++;
-    this.#counts.inFlight--;
+  readingsProduced(count: number): void {
+    this.#counts.produced += count;
+    this.#counts.inFlight -= count;
   }
 
-  deadLetterProduced(reason: BridgeRejectReason): void {
-    this.#counts.deadLettered++;
-    this.#counts.inFlight--;
-    deadLettersTotal.inc({ stage: 'bridge', reason });
+  /** Those of one part of a batch: a look-up in the metric takes as long as all else that is done for a message. */
+  deadLettersProduced(letters: readonly { readonly reason: BridgeRejectReason }[]): void {
+    this.#counts.deadLettered += letters.length;
+    this.#counts.inFlight -= letters.length;
+    const byReason = new Map<BridgeRejectReason, number>();
+    for (const { reason } of letters) countOne(byReason, reason);
+    for (const [reason, count] of byReason) deadLettersTotal.inc({ stage: 'bridge', reason }, count);
   }
 
   batchAcknowledged(oldestAgeMs: number): void {

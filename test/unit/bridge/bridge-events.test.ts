@@ -16,8 +16,8 @@ it('keeps the ledger balanced through every fate of a message, and shows it as m
   events.retainedIgnored();
   events.messageShed('devices/d1/telemetry');
   events.messageRejected('invalid_json', 'detail');
-  events.deadLetterProduced('invalid_json');
-  events.readingProduced();
+  events.deadLettersProduced([{ reason: 'invalid_json' }]);
+  events.readingsProduced(1);
   events.fieldsIgnored(3);
   expect(events.ledger()).toEqual({ received: 5, produced: 1, deadLettered: 1, ignored: 1, shed: 1, inFlight: 1, unprotected: 1 });
   expect(isBalanced(events.ledger())).toBe(true);
