@@ -34,7 +34,7 @@ export function writeProduceBody(into: Buffer, start: number, call: ProduceCall)
       const batch = batches[i]!;
       at = into.writeInt32BE(batch.partition, at);
       at = into.writeInt32BE(BATCH_HEADER_BYTES + batch.payload.length, at);
-      at = writeBatch(into, at, batch, call);
+      at = writeBatch(into, at, { batch, call });
     }
   }
   return at;
@@ -63,7 +63,7 @@ function endOfTopic(batches: readonly OutgoingBatch[], start: number): number {
   return end;
 }
 
-function writeBatch(into: Buffer, start: number, batch: OutgoingBatch, call: ProduceCall): number {
+function writeBatch(into: Buffer, start: number, { batch, call }: { batch: OutgoingBatch; call: ProduceCall }): number {
   const { payload, count } = batch;
   const end = start + BATCH_HEADER_BYTES + payload.length;
   const timestamp = BigInt(batch.baseTimestampMs);
