@@ -26,7 +26,9 @@ export async function startMqttBroker({ folder, preferredPort }: MqttBrokerOptio
   const { mqtt } = await keptPorts(join(folder, 'ports.json'), { mqtt: preferredPort });
   const broker = await Aedes.createBroker();
   // The library's types do not name it.
-  matchEmptyLevels((broker as unknown as { readonly persistence: SessionMemory }).persistence);
+  const { persistence } = broker as unknown as { readonly persistence: SessionMemory };
+  matchEmptyLevels(persistence);
+  letAcknowledgedPass(persistence);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -50,6 +52,8 @@ export async function startMqttBroker({ folder, preferredPort }: MqttBrokerOptio
 interface SessionMemory {
   /** Which kept sessions a message of this topic is for. */
   subscriptionsByTopic(topic: string): Promise<readonly { readonly clientId: string }[]>;
+  /** Notes under which packet id a kept message is sent. Rejects when it is not kept, or not any longer. */
+  outgoingUpdate(client: unknown, packet: unknown): Promise<void>;
 }
 
 /** In no topic filter: matched by wildcards only. */
@@ -69,4 +73,17 @@ function matchEmptyLevels(sessions: SessionMemory): void {
     const byWildcard = await match(levels.map((level) => (level === '' ? SOME_LEVEL : level)).join('/'));
     return [...found, ...byWildcard.filter(({ clientId }) => !known.has(clientId))];
   };
+}
+
+/**
+ * A message that comes while a kept session is restored is forwarded to it, and stands at the end of its backlog as well. When it is reached there
+ * it has long been acknowledged and forgotten: it goes out once more, as QoS 1 allows. The library (aedes 1.2) took that for an error and dropped
+ * the connection, a second or two after a bridge was back.
+ */
+function letAcknowledgedPass(sessions: SessionMemory): void {
+  const update = sessions.outgoingUpdate.bind(sessions);
+  sessions.outgoingUpdate = (client, packet) =>
+    update(client, packet).catch((error: Error) => {
+      if (error.message !== 'no such packet') throw error;
+    });
 }
