@@ -62,7 +62,7 @@ export const SETTINGS = {
       help: 'First part of the MQTT client id; the instance id follows. The session at the broker belongs to it.',
     }),
     receiveMaximum: integerSetting('MQTT_RECEIVE_MAXIMUM', {
-      default: '1000',
+      default: '2000',
       min: 1,
       max: 65_535,
       help: 'Unacknowledged messages that the bridge asks the MQTT broker to limit itself to.',
@@ -168,7 +168,7 @@ export const SETTINGS = {
   },
   bridge: {
     batchRecords: integerSetting('BRIDGE_BATCH_RECORDS', {
-      default: '1000',
+      default: '2000',
       min: 1,
       max: 100_000,
       help: 'A batch is sent to Kafka when it holds this many records.',
@@ -185,7 +185,7 @@ export const SETTINGS = {
       help: 'A batch is sent to Kafka when its first record has waited this long. Without a backlog a plain TCP connection to the MQTT broker is also read only this often, and what was read is sent at once.',
     }),
     inflightMessagesMax: integerSetting('BRIDGE_INFLIGHT_MESSAGES_MAX', {
-      default: '2000',
+      default: '4000',
       min: 1,
       max: 1_000_000,
       help: 'Received messages that are not acknowledged yet: at this many the bridge stops reading from MQTT.',

@@ -11,7 +11,7 @@ import { waitUntil } from '../support/wait-until.ts';
 
 const repeats = Number(process.env['INGOT_FAULT_REPEATS'] ?? 1);
 const isSoak = repeats > 1;
-const IN_FLIGHT_MAX = 2_000;
+const IN_FLIGHT_MAX = 4_000;
 /** So that the bridge's own limit is what holds. */
 const UNLIMITED_BY_THE_BROKER = { MQTT_RECEIVE_MAXIMUM: '65535' };
 

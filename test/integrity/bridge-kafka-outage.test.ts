@@ -57,7 +57,7 @@ test('killed and started again under load', async () => {
 
 test(`away for ${OUTAGE_MS / 1000} s: what is not acknowledged stays below the limit, memory is flat, then it catches up`, async () => {
   // The MQTT broker may send as much as it likes: the bridge's own limit is what holds.
-  const settings = { MQTT_RECEIVE_MAXIMUM: '65535' };
+  const settings = { MQTT_RECEIVE_MAXIMUM: '65535', BRIDGE_INFLIGHT_MESSAGES_MAX: String(IN_FLIGHT_MAX) };
   const scene = await BridgeScene.create({ devices: 10, realKafkaBrokers: kafka.brokers, settings });
   const role = await scene.startReady();
   const watch = scene.watchOf(role);
