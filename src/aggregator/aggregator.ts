@@ -1,8 +1,7 @@
 import type { IngotError } from '../errors.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
-import { createCommitTurns } from './commit-turns.ts';
 import { createOffsetCommits } from './offset-commits.ts';
-import type { PartitionStatus } from './partition-status.ts';
+import type { PartitionStatus } from './partition-run.ts';
 import { PartitionTask } from './partition-task.ts';
 import { limitConcurrency, oneAfterAnother } from './slots.ts';
 
@@ -15,9 +14,6 @@ const FENCES_AT_ONCE = 3;
  * one is. Only one that waits for its part of the log lets others in.
  */
 const RESTORES = { patienceMs: 500, limit: 3 };
-
-/** So many partitions share a turn to commit: with very many, waiting for one another would take longer than the work. */
-const PARTITIONS_PER_TURN = 4;
 
 export interface Aggregator {
   /** Joins the group; resolves when the first assignment can come. */
@@ -36,7 +32,6 @@ export function createAggregator(context: AggregatorContext): Aggregator {
   const tasks = new Map<number, PartitionTask>();
   /** Lives that are coming to their end, by partition; they never reject. */
   const leaving = new Map<number, Promise<void>>();
-  const turns = createCommitTurns(() => Math.ceil(tasks.size / PARTITIONS_PER_TURN));
   const slots = { fence: limitConcurrency(FENCES_AT_ONCE), restore: oneAfterAnother(RESTORES) };
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   const offsetCommits = createOffsetCommits(context.membership, positions);
@@ -55,7 +50,7 @@ export function createAggregator(context: AggregatorContext): Aggregator {
 
   function begin(partition: number): void {
     const onRefused = (error: IngotError): void => fail(error);
-    const task = new PartitionTask({ context, partition, slots, turns, onRefused });
+    const task = new PartitionTask({ context, partition, slots, onRefused });
     tasks.set(partition, task);
     // A partition that left and came back at once: its first life may still be committing, and would be fenced in the middle of it.
     task.start(leaving.get(partition));

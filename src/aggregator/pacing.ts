@@ -20,9 +20,6 @@ export const DEFAULT_PACE: CommitPace = {
   behindRecords: 5_000,
 };
 
-/** How long a slice that is due waits at most for the transactions of other partitions: those may be slow for reasons of their own. */
-export const TURN_PATIENCE_MS = 30;
-
 const DUE_DEVICES_MAX = 5_000;
 
 export function dueDevicesMaxOf({ dueDevicesMax = DUE_DEVICES_MAX }: CommitPace): number {

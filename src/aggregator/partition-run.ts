@@ -10,10 +10,8 @@ import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-por
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
 import { APPEND_TIME_AHEAD_MAX_MS, appendTimeAhead } from './append-time.ts';
-import type { CommitTurns } from './commit-turns.ts';
 import { IdleClock } from './idle-clock.ts';
-import { dueDevicesMaxOf, sliceRecordsMax } from './pacing.ts';
-import type { PartitionStatus } from './partition-status.ts';
+import { dueDevicesMaxOf, slicePatienceMs, sliceRecordsMax } from './pacing.ts';
 import { ProfileFeed, type TakenProfiles } from './profile-feed.ts';
 import { ProfileRepeats } from './profile-repeats.ts';
 import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
@@ -22,7 +20,6 @@ import { type RefusedTimes, refusalDetail, refusedRecord } from './refusal-detai
 import type { RestoredPartition } from './restore-partition.ts';
 import { changesOf } from './restore-profiles.ts';
 import { routedReading } from './routed-reading.ts';
-import { SliceTiming } from './slice-timing.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 // A partition from its restore to its end: slice after slice, fold and commit. It folds in place and undoes nothing: after any error the whole
@@ -35,6 +32,15 @@ const PROFILES_PER_TRANSACTION = 500;
 const IDLE_POSITION_MS = 30_000;
 /** A slice ends early when it has put out this many records; what falls due by the clock comes in steps (`stepTowards`). */
 const OUTPUT_RECORDS_MAX = 50_000;
+
+/** One partition as the terminal and the page show it. */
+export interface PartitionStatus {
+  readonly devices: number;
+  readonly openParts: number;
+  readonly alertsFiring: number;
+  /** Records in the log that are not folded yet, as of the last answer. */
+  readonly lagRecords: number;
+}
 
 interface CommitExtras {
   readonly tick?: boolean;
@@ -64,9 +70,9 @@ export class PartitionRun {
   private devicesOffset: number;
   /** Where the last record folded stands in the answer. */
   private readonly lastRecord = { offset: -1, appendTimeMs: -1, valueStart: -1, valueEnd: -1 };
-  /** Records folded since the last commit. */
+  /** Records folded since the last commit, and since when (performance.now()). */
   private pending = 0;
-  private readonly timing: SliceTiming;
+  private pendingSinceMs = 0;
   /** When the bridge received the first reading of the slice that is no replay; null before there is one. */
   private oldestReceivedAtMs: number | null = null;
   private lagRecords = 0;
@@ -82,7 +88,6 @@ export class PartitionRun {
     partition: number;
     lane: TransactionLane;
     restored: RestoredPartition;
-    turns: CommitTurns;
     /** Told when a commit begins and ends. */
     onCommitting: (committing: boolean) => void;
   }) {
@@ -91,7 +96,6 @@ export class PartitionRun {
     this.partition = partition;
     this.lane = options.lane;
     this.onCommitting = options.onCommitting;
-    this.timing = new SliceTiming(context.pace, options.turns, () => this.isCommitDue() && this.wake());
     this.dueDevicesMax = dueDevicesMaxOf(context.pace);
     this.fold = restored.fold;
     this.settings = restored.settings;
@@ -138,12 +142,10 @@ export class PartitionRun {
     const cursor = input.open({ topic: topics.readings, partition: this.partition }, this.position);
     const at = { topic: topics.devices, partition: this.partition };
     const profiles = new ProfileFeed({ loop, decoder, at, from: this.devicesOffset, onChange: () => this.wake() });
-    const unfollow = this.timing.follow();
     try {
       await this.foldUntilStopped(cursor, profiles);
       if (this.pending > 0) await this.commit();
     } finally {
-      unfollow();
       profiles.close();
       cursor.close();
     }
@@ -157,7 +159,7 @@ export class PartitionRun {
       answer ??= cursor.next();
       const fetched = await this.answerOrTimeout(answer, profiles.hasNews);
       if (fetched === null) {
-        if (this.isCommitDue()) await this.commit();
+        if (this.pending > 0) await this.commit();
         continue;
       }
       answer = null;
@@ -179,21 +181,22 @@ export class PartitionRun {
   /** The answer, or null when it is time to commit what is pending, to look at profiles, or to stop. */
   private answerOrTimeout(answer: Promise<Fetched>, isHurried: boolean): Promise<Fetched | null> {
     return new Promise((resolve, reject) => {
-      const leftMs = isHurried ? 0 : this.waitLeftMs;
+      const leftMs = isHurried ? 0 : this.pendingSinceMs + this.patienceMs - performance.now();
       const timer = isHurried || this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
       this.wake = () => resolve(null);
       answer.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
 
-  private get waitLeftMs(): number {
+  /** How long the slice may wait for more. */
+  private get patienceMs(): number {
     const { pending: readings, readableRecords: lagRecords, fold } = this;
     const { pendingDevices: devices, pendingAlerts: alerts } = fold;
-    return this.timing.leftMs(performance.now(), { readings, devices, alerts, lagRecords });
+    return slicePatienceMs(this.context.pace, { readings, devices, alerts, lagRecords });
   }
 
   private isCommitDue(): boolean {
-    return this.pending > 0 && this.waitLeftMs <= 0;
+    return this.pending > 0 && performance.now() - this.pendingSinceMs >= this.patienceMs;
   }
 
   /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
@@ -216,7 +219,7 @@ export class PartitionRun {
         if (!(await this.loadSchema(unknown))) return;
       }
       this.position = reader.offset + 1;
-      if (this.pending === 0) this.timing.begin(performance.now());
+      if (this.pending === 0) this.pendingSinceMs = performance.now();
       this.pending += 1;
       if (this.pending >= recordsMax || fold.pendingRecords >= OUTPUT_RECORDS_MAX || this.writer.isFull) {
         this.noteLastFolded();
@@ -340,7 +343,7 @@ export class PartitionRun {
     const journal = this.journalEntry(txnSeq, output.counts, extras);
     const progress = this.progress(txnSeq);
     const marks = extras.settings === undefined ? { progress, journal } : { progress, journal, settings: extras.settings };
-    await this.timing.hold(() => this.lane.commit(this.writer.finish(output, marks)));
+    await this.lane.commit(this.writer.finish(output, marks));
     this.txnSeq = txnSeq;
     this.committed = this.position;
     this.committedAtMs = performance.now();

@@ -3,10 +3,8 @@ import { type ErrorCode, IngotError } from '../errors.ts';
 import type { FetchLoop, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
-import type { CommitTurns } from './commit-turns.ts';
 import { nextPhase, type PartitionPhase } from './partition-phase.ts';
-import { PartitionRun } from './partition-run.ts';
-import type { PartitionStatus } from './partition-status.ts';
+import { PartitionRun, type PartitionStatus } from './partition-run.ts';
 import { restorePartition } from './restore-partition.ts';
 import type { Slot } from './slots.ts';
 
@@ -39,7 +37,6 @@ export interface PartitionTaskOptions {
   readonly context: AggregatorContext;
   readonly partition: number;
   /** Limit how many partitions fence at once, and how many restore. */
-  readonly turns: CommitTurns;
   readonly slots: { readonly fence: Slot; readonly restore: Slot };
   /** Called when the partition must not go on at all; the process is to stop. */
   readonly onRefused: (error: IngotError) => void;
@@ -178,7 +175,7 @@ export class PartitionTask {
       this.to(committing ? 'COMMITTING' : 'RUNNING');
       if (!committing) this.backOffMs = BACK_OFF_FIRST_MS;
     };
-    const run = new PartitionRun({ context, partition, lane, restored, turns: this.options.turns, onCommitting });
+    const run = new PartitionRun({ context, partition, lane, restored, onCommitting });
     await run.commitRestored(restored);
     if (this.phase === 'RESTORING') this.to('RUNNING');
     this.current = run;
