@@ -36,6 +36,7 @@ const { values: flags } = parseArgs({
     'bridge-rate': { type: 'string', default: '5000' },
     'warm-up': { type: 'string', default: '40' },
     seconds: { type: 'string', default: '30' },
+    'window-seconds': { type: 'string', default: '10' },
     'kafka-jvm': { type: 'string', default: 'server' },
     profile: { type: 'string' },
     json: { type: 'string' },
@@ -50,6 +51,7 @@ const sizes = {
   bridgeRatePerSecond: count('bridge-rate'),
   warmUpSeconds: count('warm-up'),
   seconds: count('seconds'),
+  windowSeconds: count('window-seconds'),
 };
 const chosen = flags.only.split(',');
 const unknown = chosen.filter((name) => !Object.hasOwn(BENCHMARKS, name));
@@ -59,7 +61,9 @@ if (kafkaJvm !== 'server' && kafkaJvm !== 'quick_start') throw new Error(`--kafk
 const profileFolder = flags.profile === undefined ? null : resolve(flags.profile);
 if (profileFolder !== null) mkdirSync(profileFolder, { recursive: true });
 
-function count(name: 'messages' | 'records' | 'devices' | 'rate' | 'bridge-rate' | 'warm-up' | 'seconds' | 'repeat'): number {
+function count(
+  name: 'messages' | 'records' | 'devices' | 'rate' | 'bridge-rate' | 'warm-up' | 'seconds' | 'window-seconds' | 'repeat',
+): number {
   const value = Number(flags[name]);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new Error(`--${name} is '${flags[name]}': allowed is a whole number above 0`);

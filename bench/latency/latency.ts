@@ -23,8 +23,6 @@ import { WindowLatency } from './window-latency.ts';
 const CONNECTIONS = 50;
 /** Two of a hundred readings raise or resolve an alert. */
 const FLIP_EVERY = 50;
-/** Shorter than the default, so that a run sees several windows end: all devices' at the same time, which is the worst that can be. */
-const WINDOW_MS = 10_000;
 const GRACE_MS = 2_000;
 
 interface Result {
@@ -108,9 +106,10 @@ async function measure(bench: Bench, { what, clientId, open }: Way): Promise<Res
 }
 
 async function openOurs(bench: Bench, prefix: string, log: LogClient): Promise<Path> {
+  const windowing = { WINDOW_SIZE: `${bench.sizes.windowSeconds}s`, WINDOW_GRACE: `${GRACE_MS}ms` };
   const [bridge, aggregator] = await Promise.all([
     startRole(bench, { words: ['bridge'], prefix }),
-    startRole(bench, { words: ['aggregate'], prefix, environment: { WINDOW_SIZE: `${WINDOW_MS}ms`, WINDOW_GRACE: `${GRACE_MS}ms` } }),
+    startRole(bench, { words: ['aggregate'], prefix, environment: windowing }),
   ]);
   await Promise.all([bridge.ready(), aggregator.ready()]);
   const registry = { url: bench.components.registryUrl, autoRegister: false };

@@ -17,6 +17,8 @@ export interface Sizes {
   readonly bridgeRatePerSecond: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;
+  /** Of the windows under the steady load on bridge and aggregator. */
+  readonly windowSeconds: number;
 }
 
 export interface Bench {
