@@ -58,7 +58,7 @@ export async function restartAndRebalance(bench: Bench): Promise<readonly Figure
     first.child.kill('SIGKILL');
     running.delete(first);
     const second = await start(1);
-    const after = await journal.nextAfter(killedAtMs);
+    const after = await journal.nextOwnerAfter(killedAtMs);
     const { cpuSeconds } = second.cost();
     await sleep(SETTLED_MS);
     const slowest = Math.max(...restores.map(({ durationMs }) => durationMs));
