@@ -118,7 +118,7 @@ function noiseAt(address: Address): number {
   let weight = 1;
   let squares = 0;
   for (let back = 0; back < NOISE_LOOK_BACK_TICKS; back += 1) {
-    // Ticks before the first are as good as any: the hash takes negative numbers.
+    // Ticks before the first are as good as others: the hash takes negative numbers.
     sum += weight * gaussian({ ...address, b: address.b - back });
     squares += weight * weight;
     weight *= NOISE_MEMORY;

@@ -101,7 +101,7 @@ class Generation {
   }
 }
 
-/** The two bits of a word that an identity sets. The low bits of a hash are as good as any; `&` and `>>>` take them of a 53-bit integer too. */
+/** The two bits of a word that an identity sets. The low bits of a hash are as good as the others; `&` and `>>>` take them of a 53-bit integer too. */
 function filterBits(identity: number): number {
   return (1 << (identity & 31)) | (1 << ((identity >>> 5) & 31));
 }

@@ -16,7 +16,7 @@ const FLOWING_BYTES = 32_768;
 const PAUSED_BYTES_MAX = 65_536;
 
 /**
- * A TCP connection that rests between reads (read-pace.ts). It emits 'data' as any other, and while it rests the process is not woken by what
+ * A TCP connection that rests between reads (read-pace.ts). It emits 'data' like every other, and while it rests the process is not woken by what
  * comes in. `resume` ends a rest. As any other it goes on reading for a while after `pause`, and so learns that the broker is gone; but what it
  * reads then is emitted, not kept.
  */

@@ -15,7 +15,7 @@ export interface FollowAlertsOptions {
   readonly useColor: boolean;
 }
 
-/** Prints every transition that is committed to the alerts topic from now on, until the signal. Reads it as any consumer would. */
+/** Prints every transition that is committed to the alerts topic from now on, until the signal. Reads it like every consumer. */
 export async function followAlerts(config: Config, options: FollowAlertsOptions): Promise<void> {
   const { topicPrefix, clientId } = config.kafka;
   const codecs = await openSchemaCodecs({ registry: { ...registryAddress(config), autoRegister: false }, topicPrefix });
