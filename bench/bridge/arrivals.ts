@@ -3,6 +3,7 @@ import type { LogClient, PartitionCursor } from '../../src/kafka/log-port.ts';
 import { READING_SCHEMA } from '../../src/registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../src/registry/schema-codecs.ts';
 import { type Bench, PARTITIONS } from '../support/bench.ts';
+import { decodeValue } from '../support/decode-value.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 // The readings that have arrived in Kafka, read while they come: how many, how many of them twice, and how late.
@@ -41,11 +42,7 @@ export async function watchArrivals(
       const readAtMs = Date.now();
       reader.reset(fetched);
       while (reader.next()) {
-        let decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
-        if (decoded.kind === 'unknown_schema') {
-          await decoder.load(decoded.schemaId);
-          decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
-        }
+        const decoded = await decodeValue(decoder, reader);
         if (decoded.kind !== 'value') throw new Error(`no reading: ${JSON.stringify(decoded)}`);
         const { deviceId, sequence, eventTime } = decoded.value;
         records += 1;

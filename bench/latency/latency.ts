@@ -9,6 +9,7 @@ import { ALERT_SCHEMA } from '../../src/registry/our-schemas.ts';
 import { openSchemaCodecs } from '../../src/registry/schema-codecs.ts';
 import { type Bench, freshPrefix, PARTITIONS } from '../support/bench.ts';
 import { type Contender, startRole, startScript } from '../support/contender.ts';
+import { decodeValue } from '../support/decode-value.ts';
 import { type Figure, quantile } from '../support/figures.ts';
 import { endSession } from '../support/mqtt-session.ts';
 import type { ProcessCost } from '../support/process-cost.ts';
@@ -116,11 +117,7 @@ async function openOurs(bench: Bench, prefix: string, log: LogClient): Promise<P
   const codecs = await openSchemaCodecs({ registry, topicPrefix: prefix });
   const decoder = codecs.openDecoder(ALERT_SCHEMA);
   const readingTime: ReadingTime = async (buffer, start, end) => {
-    let decoded = decoder.decode(buffer, start, end);
-    if (decoded.kind === 'unknown_schema') {
-      await decoder.load(decoded.schemaId);
-      decoded = decoder.decode(buffer, start, end);
-    }
+    const decoded = await decodeValue(decoder, { buffer, valueStart: start, valueEnd: end });
     return decoded.kind === 'value' ? decoded.value.transitionAt : null;
   };
   const topics = topicNames(prefix);

@@ -3,6 +3,7 @@ import type { Fetched, LogClient, PartitionCursor } from '../../src/kafka/log-po
 import type { TopicNames } from '../../src/kafka/topics.ts';
 import { AGGREGATE_SCHEMA, type OurSchema, READING_SCHEMA } from '../../src/registry/our-schemas.ts';
 import type { SchemaCodecs } from '../../src/registry/schema-codecs.ts';
+import { decodeValue } from '../support/decode-value.ts';
 
 // How long a window's rows take from the record that closes the window until a read_committed reader has them. Which record that was is
 // found out afterwards, from the readings: the first of the device that leaves the window and its grace behind.
@@ -88,11 +89,7 @@ export class WindowLatency {
       const reader = new RecordReader();
       reader.reset(fetched);
       while (reader.next()) {
-        let decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
-        if (decoded.kind === 'unknown_schema') {
-          await decoder.load(decoded.schemaId);
-          decoded = decoder.decode(reader.buffer, reader.valueStart, reader.valueEnd);
-        }
+        const decoded = await decodeValue(decoder, reader);
         if (decoded.kind === 'value') take(decoded.value, reader.timestampMs);
       }
     };

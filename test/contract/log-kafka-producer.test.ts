@@ -230,23 +230,25 @@ describe('answers and requests that get lost', () => {
   });
 });
 
+/** A producer whose sequence numbers begin shortly before the largest one. */
+function wrappingSession({ proxy }: Scene, numbers: { firstSequence: number; repeatsMax: number }): ProducerSession {
+  const handle = openCluster({ brokers: [proxy.address], clientId: 'wrap' }, { initialRetryTime: 50, maxRetryTime: 500, retries: 3 });
+  onTestFinished(() => handle.destroy(new Error('the test is over')));
+  const backOff = { firstMs: 5, maxMs: 100 };
+  return new ProducerSession(new ClusterRequests(handle), {
+    name: 'wrap',
+    acks: -1,
+    identity: null,
+    outlastsOutages: false,
+    backOff,
+    ...numbers,
+  });
+}
+
 describe('the largest sequence number', () => {
   it('is followed by 0, in the middle of a batch and when its answer is lost', async () => {
     const scene = await Scene.create();
-    const handle = openCluster(
-      { brokers: [scene.proxy.address], clientId: 'wrap' },
-      { initialRetryTime: 50, maxRetryTime: 500, retries: 3 },
-    );
-    onTestFinished(() => handle.destroy(new Error('the test is over')));
-    const options = {
-      name: 'wrap',
-      acks: -1,
-      identity: null,
-      outlastsOutages: false,
-      repeatsMax: 15,
-      backOff: { firstMs: 5, maxMs: 100 },
-    } as const;
-    const session = new ProducerSession(new ClusterRequests(handle), { ...options, firstSequence: 2 ** 31 - 7 });
+    const session = wrappingSession(scene, { firstSequence: 2 ** 31 - 7, repeatsMax: 15 });
     const send = async (...texts: string[]) => session.produce(await outgoingBatches([encoded(scene.at, texts)], null));
     scene.fault = (nth) => (nth % 2 === 0 ? 'cut' : 'pass');
     await send('a', 'b', 'c', 'd');
@@ -260,20 +262,7 @@ describe('the largest sequence number', () => {
 
   it('itself begins a batch', async () => {
     const scene = await Scene.create();
-    const handle = openCluster(
-      { brokers: [scene.proxy.address], clientId: 'wrap' },
-      { initialRetryTime: 50, maxRetryTime: 500, retries: 3 },
-    );
-    onTestFinished(() => handle.destroy(new Error('the test is over')));
-    const options = {
-      name: 'wrap',
-      acks: -1,
-      identity: null,
-      outlastsOutages: false,
-      repeatsMax: 0,
-      backOff: { firstMs: 5, maxMs: 100 },
-    } as const;
-    const session = new ProducerSession(new ClusterRequests(handle), { ...options, firstSequence: 2 ** 31 - 2 });
+    const session = wrappingSession(scene, { firstSequence: 2 ** 31 - 2, repeatsMax: 0 });
     for (const text of ['a', 'b', 'c']) await session.produce(await outgoingBatches([encoded(scene.at, [text])], null));
     expect(scene.asked.map(({ firstSequence }) => firstSequence)).toEqual([2 ** 31 - 2, 2 ** 31 - 1, 0]);
     expect(await scene.written()).toEqual(['a', 'b', 'c']);
