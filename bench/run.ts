@@ -28,6 +28,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', default: Object.keys(BENCHMARKS).join(',') },
     repeat: { type: 'string', default: '1' },
+    unmeasured: { type: 'string', default: '0' },
     messages: { type: 'string', default: '500000' },
     against: { type: 'string', default: 'naive,before,after' },
     records: { type: 'string', default: '1000000' },
@@ -43,15 +44,15 @@ const { values: flags } = parseArgs({
   },
 });
 const sizes = {
-  messages: count('messages'),
+  messages: whole('messages', 1),
   against: flags.against.split(','),
-  records: count('records'),
-  devices: count('devices'),
-  ratePerSecond: count('rate'),
-  bridgeRatePerSecond: count('bridge-rate'),
-  warmUpSeconds: count('warm-up'),
-  seconds: count('seconds'),
-  windowSeconds: count('window-seconds'),
+  records: whole('records', 1),
+  devices: whole('devices', 1),
+  ratePerSecond: whole('rate', 1),
+  bridgeRatePerSecond: whole('bridge-rate', 1),
+  warmUpSeconds: whole('warm-up', 1),
+  seconds: whole('seconds', 1),
+  windowSeconds: whole('window-seconds', 1),
 };
 const chosen = flags.only.split(',');
 const unknown = chosen.filter((name) => !Object.hasOwn(BENCHMARKS, name));
@@ -61,12 +62,10 @@ if (kafkaJvm !== 'server' && kafkaJvm !== 'quick_start') throw new Error(`--kafk
 const profileFolder = flags.profile === undefined ? null : resolve(flags.profile);
 if (profileFolder !== null) mkdirSync(profileFolder, { recursive: true });
 
-function count(
-  name: 'messages' | 'records' | 'devices' | 'rate' | 'bridge-rate' | 'warm-up' | 'seconds' | 'window-seconds' | 'repeat',
-): number {
+function whole(name: keyof typeof flags, least: number): number {
   const value = Number(flags[name]);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new Error(`--${name} is '${flags[name]}': allowed is a whole number above 0`);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw new Error(`--${name} is '${flags[name]}': allowed is a whole number from ${least}`);
 }
 
 configureLog({ level: 'warn', format: 'text' });
@@ -75,12 +74,14 @@ const loads: number[] = [];
 const runs: (readonly Figure[])[] = [];
 const components: Components | null = chosen.some((name) => name !== WITHOUT_COMPONENTS) ? await openComponents(kafkaJvm) : null;
 try {
-  for (let round = 1; round <= count('repeat'); round += 1) {
+  const unmeasured = whole('unmeasured', 0);
+  for (let round = 1; round <= unmeasured + whole('repeat', 1); round += 1) {
     for (const name of chosen) {
       loads.push(loadAverage());
       process.stderr.write(`${name}, round ${round}, load average ${loads.at(-1)!.toFixed(1)}\n`);
       const given = components ?? { kafkaBrokers: [], registryUrl: '', mqttUrl: '', stop: async () => {} };
-      runs.push(await BENCHMARKS[name]!({ components: given, sizes, profileFolder }));
+      const run = await BENCHMARKS[name]!({ components: given, sizes, profileFolder });
+      if (round > unmeasured) runs.push(run);
     }
   }
 } finally {

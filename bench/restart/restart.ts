@@ -7,8 +7,8 @@ import { writeBacklog } from '../aggregator/backlog.ts';
 import { type Bench, freshPrefix, PARTITIONS } from '../support/bench.ts';
 import { type Role, startRole } from '../support/contender.ts';
 import type { Figure } from '../support/figures.ts';
+import { JournalWatch } from '../support/journal-watch.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { JournalWatch } from './journal-watch.ts';
 import { writeLiveReadings } from './live-readings.ts';
 
 // How long nothing comes out: after a kill -9 with many devices in the state, and while processes join and leave. Under a steady load, so that

@@ -1,24 +1,28 @@
+import type { JournalEntry } from '../../src/aggregator/progress.ts';
 import { BATCH_HEADER_BYTES, LENGTH_AT, OFFSET_AND_LENGTH_BYTES, PRODUCER_EPOCH_AT, readInt64 } from '../../src/core/batch-layout.ts';
 import { RecordReader } from '../../src/core/record-batch.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { waitUntil } from './wait-until.ts';
 
-interface Arrival {
+/** A transaction that has become visible. */
+export interface Commit {
   readonly partition: number;
   readonly atMs: number;
+  /** How many readings it folded. */
+  readonly readings: number;
   /** Of the producer: each process that takes the partition over gets the next one. */
   readonly epoch: number;
 }
 
-/** When committed transactions became visible, by partition: each leaves one record, alone in its batch, in the journal. */
+/** What was committed, and when it became visible: each transaction leaves one record, alone in its batch, in the journal. */
 export class JournalWatch {
-  readonly #arrivals: Arrival[] = [];
+  readonly #commits: Commit[] = [];
   readonly #partitions: number;
   #isStopped = false;
   readonly #following: Promise<unknown>;
   readonly #close: () => Promise<void>;
 
-  constructor(log: LogClient, at: { topic: string; partitions: number }) {
+  constructor(log: LogClient, at: { topic: string; partitions: number }, onCommit: (commit: Commit) => void = () => {}) {
     this.#partitions = at.partitions;
     const loop = log.fetchLoop({ name: 'journal', maxWaitMs: 200, maxBytesPerPartition: 1 << 20, isolation: 'committed' });
     this.#close = () => loop.close();
@@ -29,7 +33,11 @@ export class JournalWatch {
         const fetched = await cursor.next();
         const epochs = epochsOf(fetched.batches);
         reader.reset(fetched);
-        while (reader.next()) this.#arrivals.push({ partition, atMs: performance.now(), epoch: epochs.get(reader.offset)! });
+        while (reader.next()) {
+          const commit = { partition, atMs: performance.now(), readings: readingsIn(reader), epoch: epochs.get(reader.offset)! };
+          this.#commits.push(commit);
+          onCommit(commit);
+        }
       }
     };
     this.#following = Promise.all(Array.from({ length: at.partitions }, (_, partition) => follow(partition)));
@@ -42,10 +50,10 @@ export class JournalWatch {
    */
   async nextOwnerAfter(sinceMs: number): Promise<{ firstMs: number; allMs: number }> {
     const partitions = Array.from({ length: this.#partitions }, (_, partition) => partition);
-    const epochBefore = partitions.map((partition) => this.#arrivals.findLast((one) => one.partition === partition)?.epoch);
-    const isNext = ({ partition, atMs, epoch }: Arrival): boolean => atMs > sinceMs && epoch !== epochBefore[partition];
+    const epochBefore = partitions.map((partition) => this.#commits.findLast((one) => one.partition === partition)?.epoch);
+    const isNext = ({ partition, atMs, epoch }: Commit): boolean => atMs > sinceMs && epoch !== epochBefore[partition];
     const firstOfEach = (): number[] =>
-      partitions.map((partition) => this.#arrivals.find((one) => one.partition === partition && isNext(one))?.atMs ?? Number.NaN);
+      partitions.map((partition) => this.#commits.find((one) => one.partition === partition && isNext(one))?.atMs ?? Number.NaN);
     await waitUntil('a commit of every partition', () => !firstOfEach().some(Number.isNaN), { pollMs: 10 });
     const times = firstOfEach().map((atMs) => atMs - sinceMs);
     return { firstMs: Math.min(...times), allMs: Math.max(...times) };
@@ -56,7 +64,7 @@ export class JournalWatch {
     let longest = 0;
     for (let partition = 0; partition < this.#partitions; partition += 1) {
       let last = fromMs;
-      for (const one of this.#arrivals) {
+      for (const one of this.#commits) {
         if (one.partition !== partition || one.atMs < fromMs || one.atMs > toMs) continue;
         longest = Math.max(longest, one.atMs - last);
         last = one.atMs;
@@ -71,6 +79,12 @@ export class JournalWatch {
     await this.#following;
     await this.#close();
   }
+}
+
+/** Of the entry that the reader stands on. */
+function readingsIn(reader: RecordReader): number {
+  const { from, to } = JSON.parse(reader.buffer.toString('utf8', reader.valueStart, reader.valueEnd)) as JournalEntry;
+  return to - from;
 }
 
 /** The producer's epoch of each batch, by its base offset. */
