@@ -76,6 +76,11 @@ export class ClusterRequests {
     return this.#coordinator !== null && readyConnection(this.#coordinator) !== null ? this.#coordinator : null;
   }
 
+  /** Something else after each new connection to the coordinator; null while there is none. */
+  get coordinatorConnection(): object | null {
+    return this.#coordinator === null ? null : (readyConnection(this.#coordinator)?.socket ?? null);
+  }
+
   async connectCoordinator(transactionalId: string): Promise<Broker> {
     const which = { groupId: transactionalId, coordinatorType: TRANSACTION_COORDINATOR };
     this.#coordinator = await this.#orEnded(this.#handle.cluster.findGroupCoordinator(which));

@@ -1,6 +1,7 @@
 import { requestRepeated } from '../ops/kafka-events.ts';
 import type { ClusterRequests } from './cluster-requests.ts';
 import { type BackOff, backOffMs, pause } from './deadline.ts';
+import { CLASSIC, FLEXIBLE } from './field-notation.ts';
 import { errorText, isOutage, isTooLargeCode, KAFKA_ERROR, KafkaAnswerError, mayPass, UnansweredError } from './kafka-errors.ts';
 import type { Broker } from './kafkajs-internals.ts';
 import type { OutgoingBatch } from './outgoing-batch.ts';
@@ -19,6 +20,8 @@ export interface ProducerSessionOptions {
   /** Null: it is asked for before the first batch. */
   readonly identity: ProducerIdentity | null;
   readonly transactionalId?: string;
+  /** Whether the brokers add the partitions to the transaction themselves (transactions of version 2). False when it is not said. */
+  readonly addsPartitions?: boolean;
   readonly backOff: BackOff;
   /** How often the same is sent again before an error is given up to. */
   readonly repeatsMax: number;
@@ -29,6 +32,8 @@ export interface ProducerSessionOptions {
 }
 
 const PRODUCE = { apiKey: 0, apiName: 'Produce', oldest: 3, newest: 7 };
+/** By the version alone the broker knows what kind of transaction it is. */
+const PRODUCE_THAT_ADDS = { ...PRODUCE, oldest: 12, newest: 12 };
 /** How long the broker may wait for its replicas. */
 const REPLICAS_DEADLINE_MS = 30_000;
 const NO_ACKS = 0;
@@ -51,6 +56,17 @@ export class ProducerSession {
     this.#options = options;
     this.#identity = options.identity;
     this.#sequences = new SequenceNumbers(options.firstSequence);
+  }
+
+  /** That of the next batch, once there is one. */
+  get identity(): ProducerIdentity | null {
+    return this.#identity;
+  }
+
+  /** Goes on in another epoch, once everything sent before is acknowledged and its transaction ended. */
+  continueAs(identity: ProducerIdentity): void {
+    this.#identity = identity;
+    this.#sequences.restart();
   }
 
   /** Whether a sequence number may stand in the log for something else than we think: whoever goes on needs a new producer. */
@@ -104,7 +120,7 @@ export class ProducerSession {
     }
     const broker = this.#cluster.readyLeader(leader) ?? (await this.#cluster.connectLeader(leader));
     this.#identity ??= await requestProducerId(this.#cluster, broker);
-    const apiVersion = sharedVersion(broker, PRODUCE);
+    const apiVersion = sharedVersion(broker, this.#options.addsPartitions ? PRODUCE_THAT_ADDS : PRODUCE);
     const answer = await this.#request(broker, apiVersion, batches);
     // Somebody has given up, and what is not acknowledged may be on its way by another producer.
     this.#cluster.ended.throwIfAborted();
@@ -116,7 +132,7 @@ export class ProducerSession {
   }
 
   #request(broker: Broker, apiVersion: number, batches: readonly OutgoingBatch[]): Promise<Buffer> {
-    const { acks, transactionalId = null } = this.#options;
+    const { acks, transactionalId = null, addsPartitions: isFlexible = false } = this.#options;
     const { producerId, producerEpoch } = this.#identity!;
     const isIdempotent = producerId >= 0;
     for (const batch of batches) {
@@ -124,11 +140,13 @@ export class ProducerSession {
       batch.answeredCode = null;
       batch.timesSent++;
     }
-    const call = { batches, transactionalId, producerId, producerEpoch, acks, timeoutMs: REPLICAS_DEADLINE_MS };
+    const notation = isFlexible ? FLEXIBLE : CLASSIC;
+    const call = { notation, batches, transactionalId, producerId, producerEpoch, acks, timeoutMs: REPLICAS_DEADLINE_MS };
     return this.#cluster.send(broker, {
       apiKey: PRODUCE.apiKey,
       apiName: PRODUCE.apiName,
       apiVersion,
+      isFlexible,
       isAnswered: acks !== NO_ACKS,
       bodyBytes: produceBodyBytes(call),
       writeBody: (into, at) => void writeProduceBody(into, at, call),

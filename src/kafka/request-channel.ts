@@ -1,3 +1,4 @@
+import { FLEXIBLE } from './field-notation.ts';
 import { headerBytes, writeHeader } from './request-writer.ts';
 
 // Sends requests that we have encoded ourselves over the library's connections: one promise per request, and one buffer that is used again and
@@ -42,6 +43,8 @@ export interface EncodedRequest {
   readonly apiKey: number;
   readonly apiName: string;
   readonly apiVersion: number;
+  /** Of a version with tagged fields: there is one more byte in its header, and in front of the answers to all but ApiVersions. */
+  readonly isFlexible?: boolean;
   /** A Produce request without acknowledgement is not. */
   readonly isAnswered: boolean;
   readonly bodyBytes: number;
@@ -79,11 +82,12 @@ export class RequestChannel {
    * the library's errors when the connection ends or the broker does not answer in time.
    */
   send(connection: LibraryConnection, request: EncodedRequest): Promise<Buffer> {
-    const { apiKey, apiName, apiVersion, isAnswered } = request;
+    const { apiKey, apiName, apiVersion, isAnswered, isFlexible = false } = request;
     const correlationId = connection.nextCorrelationId();
-    const bytes = headerBytes(connection.clientId) + request.bodyBytes;
+    const bytes = headerBytes(connection.clientId) + (isFlexible ? FLEXIBLE.endBytes : 0) + request.bodyBytes;
     const buffer = this.#takeBuffer(bytes);
-    request.writeBody(buffer, writeHeader(buffer, { apiKey, apiVersion, correlationId, clientId: connection.clientId }, bytes));
+    const at = writeHeader(buffer, { apiKey, apiVersion, correlationId, clientId: connection.clientId }, bytes);
+    request.writeBody(buffer, isFlexible ? FLEXIBLE.writeEnd(buffer, at) : at);
     return new Promise<Buffer>((resolve, reject) => {
       // Answered, so the socket has sent all of it. After an error it may still hold on to the buffer, which is then left to it.
       const done = (answer: Buffer) => {

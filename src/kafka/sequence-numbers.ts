@@ -31,4 +31,9 @@ export class SequenceNumbers {
     }
     partitions.set(at.partition, (this.next(at) + count) % SEQUENCES);
   }
+
+  /** The producer has a new epoch, in which every partition begins again. */
+  restart(): void {
+    this.#topics.clear();
+  }
 }

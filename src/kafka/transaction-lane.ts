@@ -3,12 +3,11 @@ import { IngotError } from '../errors.ts';
 import { transactionalIdFenced, transactionCallFailed } from '../ops/kafka-events.ts';
 import { ClusterRequests } from './cluster-requests.ts';
 import { type CompressionName, codecNamed } from './compression.ts';
-import { withDeadline } from './deadline.ts';
+import { pause, withDeadline } from './deadline.ts';
 import { errorText, isFencedError, KafkaAnswerError } from './kafka-errors.ts';
 import { type ClusterHandle, type KafkaAddress, openCluster, type RetrySettings } from './kafkajs-internals.ts';
 import type { EncodedRecords, TopicPartition, TransactionLane } from './log-port.ts';
 import { type OutgoingBatch, outgoingBatches } from './outgoing-batch.ts';
-import type { ProducerIdentity } from './producer-identity.ts';
 import { ProducerSession } from './producer-session.ts';
 import { TransactionCalls } from './transaction-calls.ts';
 
@@ -27,6 +26,11 @@ export const FENCE_KEY = '$fence';
  */
 const BACK_OFF = { firstMs: 2, maxMs: 200, multiplier: 1.5 };
 const REPEATS_MAX = 30;
+/**
+ * In transactions of version 2 it is the broker that waits for those markers, in steps of 20 ms (add.partitions.to.txn.retry.backoff.ms), so
+ * after an end nothing is sent for as long as they usually take.
+ */
+const REST_MS = 4;
 /** For metadata, connections and the look-up of the coordinator, which are the library's. */
 const CLUSTER_RETRY: RetrySettings = { initialRetryTime: 2, multiplier: 1.5, maxRetryTime: 200, retries: 30 };
 /** How long a fence may take: it waits for the coordinator to complete what an earlier owner left open. */
@@ -39,7 +43,9 @@ export class KafkaTransactionLane implements TransactionLane {
   readonly #cluster: ClusterRequests;
   readonly #calls: TransactionCalls;
   readonly #closing = new AbortController();
-  #producer: { readonly identity: ProducerIdentity; readonly session: ProducerSession } | null = null;
+  #producer: ProducerSession | null = null;
+  /** On the clock of performance.now(). */
+  #restUntilMs = 0;
   #state: 'idle' | 'busy' | 'dead' = 'idle';
 
   constructor(address: KafkaAddress, options: TransactionLaneOptions) {
@@ -86,24 +92,33 @@ export class KafkaTransactionLane implements TransactionLane {
   /** One transaction with these batches, from its beginning to its end. */
   async #transact(batches: readonly EncodedRecords[], end: 'commit' | 'abort'): Promise<OutgoingBatch[]> {
     const outgoing = await outgoingBatches(batches, codecNamed(this.#options.compression ?? 'none'));
-    if (!this.#cluster.knows(outgoing)) await this.#cluster.learn(outgoing);
+    // Later the session looks for what it does not know, as often as it takes.
+    if (this.#producer === null) await this.#cluster.learn(outgoing);
     this.#producer ??= await this.#initProducer();
-    const { identity, session } = this.#producer;
-    await this.#calls.addPartitions(identity, outgoing);
+    const session = this.#producer;
+    const identity = session.identity!;
+    await this.#calls.begin(identity, outgoing);
+    const restMs = this.#restUntilMs - performance.now();
+    if (restMs > 0) await pause(restMs, this.#closing.signal);
     await session.produce(outgoing);
     const refused = outgoing.find(({ state }) => state === 'refused');
     if (refused !== undefined) throw tooLarge(refused);
-    await this.#calls.end(identity, end);
+    const next = await this.#calls.end(identity, end);
+    if (this.#calls.version === 2) {
+      session.continueAs(next);
+      this.#restUntilMs = performance.now() + REST_MS;
+    }
     return outgoing;
   }
 
   /** What fences: from here on no earlier owner gets anything in. */
-  async #initProducer(): Promise<{ identity: ProducerIdentity; session: ProducerSession }> {
+  async #initProducer(): Promise<ProducerSession> {
     const identity = await this.#calls.init();
     const { transactionalId } = this.#options;
     const repeating = { backOff: BACK_OFF, repeatsMax: REPEATS_MAX, outlastsOutages: false };
-    const options = { name: transactionalId, acks: -1, identity, transactionalId, ...repeating } as const;
-    return { identity, session: new ProducerSession(this.#cluster, options) };
+    const addsPartitions = this.#calls.version === 2;
+    const options = { name: transactionalId, acks: -1, identity, transactionalId, addsPartitions, ...repeating } as const;
+    return new ProducerSession(this.#cluster, options);
   }
 
   /** Runs one call at a time before its deadline; any error is the lane's end. */

@@ -4,6 +4,7 @@ import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { configureLog } from '../../src/ops/log.ts';
 import { ConnectionCutter } from '../support/connection-cutter.ts';
+import { acksOf, renamePartition } from '../support/kafka-answers.ts';
 import { KAFKA_API, KafkaProxy } from '../support/kafka-proxy.ts';
 import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
 import { freshName, stack } from '../support/stack.ts';
@@ -43,19 +44,13 @@ afterAll(async () => {
 });
 
 describe('what a lane asks of the broker', () => {
-  /** The `acks` of a Produce request of version 3 or later: length, api key, version, correlation id, client id, transactional id, acks. */
-  function acksOf(frame: Buffer): number {
-    const afterClientId = 14 + Math.max(0, frame.readInt16BE(12));
-    return frame.readInt16BE(afterClientId + 2 + Math.max(0, frame.readInt16BE(afterClientId)));
-  }
-
   async function acksSentBy(send: (log: LogClient, topic: string) => Promise<void>): Promise<Set<number>> {
     const topic = await newTopic();
     const acks = new Set<number>();
     const proxy = await KafkaProxy.start({
       broker: stack().kafkaBrokers[0]!,
-      onRequest: ({ apiKey, frame }) => {
-        if (apiKey === KAFKA_API.produce) acks.add(acksOf(frame));
+      onRequest: (exchange) => {
+        if (exchange.apiKey === KAFKA_API.produce) acks.add(acksOf(exchange));
         return 'pass';
       },
     });
@@ -91,17 +86,12 @@ describe('what a lane asks of the broker', () => {
 });
 
 describe('an answer that leaves a partition out', () => {
-  /** Renames the first partition of a Produce response: length, correlation id, topics, name, partitions, number. */
-  function renamePartition(frame: Buffer): void {
-    frame.writeInt32BE(77, 8 + 4 + 2 + frame.readInt16BE(12) + 4);
-  }
-
   async function startProxy(isAnswerWrong: (produceAnswers: number) => boolean) {
     let answers = 0;
     const proxy = await KafkaProxy.start({
       broker: stack().kafkaBrokers[0]!,
-      onResponse: ({ apiKey, frame }) => {
-        if (apiKey === KAFKA_API.produce && isAnswerWrong(++answers)) renamePartition(frame);
+      onResponse: (exchange) => {
+        if (exchange.apiKey === KAFKA_API.produce && isAnswerWrong(++answers)) renamePartition(exchange);
         return 'pass';
       },
     });

@@ -7,7 +7,7 @@ import type { LogClient, ProduceLane, TopicPartition } from '../../src/kafka/log
 import { outgoingBatches } from '../../src/kafka/outgoing-batch.ts';
 import { ProducerSession } from '../../src/kafka/producer-session.ts';
 import { configureLog } from '../../src/ops/log.ts';
-import { firstBatchOf, replaceCode } from '../support/kafka-answers.ts';
+import { firstBatchOf, type RequestedBatch, replaceCode } from '../support/kafka-answers.ts';
 import { KAFKA_API, KafkaProxy, type Verdict } from '../support/kafka-proxy.ts';
 import { faultSeed, seededRandom } from '../support/kill-schedule.ts';
 import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
@@ -36,7 +36,7 @@ type Fault = (nth: number) => number | Verdict;
 class Scene {
   readonly at: TopicPartition;
   readonly proxy: KafkaProxy;
-  readonly asked: { readonly producerId: bigint; readonly firstSequence: number; readonly bytes: Buffer }[] = [];
+  readonly asked: RequestedBatch[] = [];
   inits = 0;
   #answers = 0;
   #fault: Fault = () => 'pass';
@@ -44,16 +44,17 @@ class Scene {
   private constructor(at: TopicPartition, proxy: KafkaProxy) {
     this.at = at;
     this.proxy = proxy;
-    proxy.onRequest = ({ apiKey, frame }) => {
-      if (apiKey === KAFKA_API.produce) this.asked.push(firstBatchOf(frame));
+    proxy.onRequest = (exchange) => {
+      const { apiKey } = exchange;
+      if (apiKey === KAFKA_API.produce) this.asked.push(firstBatchOf(exchange));
       if (apiKey === KAFKA_API.initProducerId) this.inits++;
       return 'pass';
     };
-    proxy.onResponse = ({ apiKey, frame }) => {
-      if (apiKey !== KAFKA_API.produce) return 'pass';
+    proxy.onResponse = (exchange) => {
+      if (exchange.apiKey !== KAFKA_API.produce) return 'pass';
       const fault = this.#fault(++this.#answers);
       if (typeof fault === 'string') return fault;
-      replaceCode(apiKey, frame, fault);
+      replaceCode(exchange, fault);
       return 'pass';
     };
   }

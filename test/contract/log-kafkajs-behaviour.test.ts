@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Partitioners } from 'kafkajs';
 import { describe, expect, it } from 'vitest';
 import { partitionForKey } from '../../src/core/murmur2.ts';
+import { CLASSIC } from '../../src/kafka/field-notation.ts';
 import { openCluster } from '../../src/kafka/kafkajs-internals.ts';
 import { OutgoingBatch } from '../../src/kafka/outgoing-batch.ts';
 import { readProduceAnswer } from '../../src/kafka/produce-answer.ts';
@@ -59,6 +60,7 @@ describe('the request of encoded records', () => {
     'make the same request as the library makes of messages, transactional id %s, and again when repeated',
     async (id) => {
       const call: ProduceCall = {
+        notation: CLASSIC,
         batches: [batchOf('tøpic', 0, 5), batchOf('tøpic', 1, 5), batchOf('tøpic', 2, 5), batchOf('other', 9, 2 ** 31 - 1)],
         acks: -1,
         timeoutMs: 30_000,

@@ -3,7 +3,8 @@ import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { topicNames, topicSpecs } from '../../src/kafka/topics.ts';
 import { jsonLines, runIngot } from '../support/ingot-process.ts';
-import { KAFKA_API, type KafkaExchange, KafkaProxy } from '../support/kafka-proxy.ts';
+import { isCommit, transactionalIdOf } from '../support/kafka-answers.ts';
+import { KAFKA_API, KafkaProxy } from '../support/kafka-proxy.ts';
 import { partitionOfKey } from '../support/oracle/murmur2.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { freshName, stack } from '../support/stack.ts';
@@ -39,13 +40,6 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => log.close());
 
-/** InitProducerId and EndTxn without tagged fields: after the header the transactional id, then a timeout, or producer id, epoch and verdict. */
-function transactionalIdIn({ frame }: KafkaExchange): { id: string; behind: number } {
-  const body = 14 + frame.readInt16BE(12);
-  const behind = body + 2 + frame.readInt16BE(body);
-  return { id: frame.toString('utf8', body + 2, behind), behind };
-}
-
 test('one transactional id per partition, 10 s before an open transaction is ended, at most 100 letters in each', async () => {
   const timeouts = new Map<string, number>();
   const commits = new Map<string, number>();
@@ -54,12 +48,11 @@ test('one transactional id per partition, 10 s before an open transaction is end
     onRequest: (exchange) => {
       const { apiKey, frame } = exchange;
       if (apiKey === KAFKA_API.initProducerId) {
-        const { id, behind } = transactionalIdIn(exchange);
+        const { id, behind } = transactionalIdOf(exchange);
         timeouts.set(id, frame.readInt32BE(behind));
       } else if (apiKey === KAFKA_API.endTxn) {
-        const { id, behind } = transactionalIdIn(exchange);
-        const isCommit = frame.readInt8(behind + 8 + 2) === 1;
-        if (isCommit) commits.set(id, (commits.get(id) ?? 0) + 1);
+        const { id } = transactionalIdOf(exchange);
+        if (isCommit(exchange)) commits.set(id, (commits.get(id) ?? 0) + 1);
       }
       return 'pass';
     },

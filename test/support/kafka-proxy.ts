@@ -13,6 +13,7 @@ export const KAFKA_API = {
   findCoordinator: 10,
   joinGroup: 11,
   heartbeat: 12,
+  apiVersions: 18,
   initProducerId: 22,
   addPartitionsToTxn: 24,
   endTxn: 26,
@@ -45,6 +46,7 @@ export interface KafkaProxyOptions {
 }
 
 const LENGTH_BYTES = 4;
+const FIRST_FLEXIBLE_PRODUCE = 9;
 
 export class KafkaProxy {
   /** Replaceable while it runs. */
@@ -166,8 +168,10 @@ function requestOf(frame: Buffer): KafkaExchange {
 
 function isUnanswered({ apiKey, apiVersion, frame }: KafkaExchange): boolean {
   if (apiKey !== KAFKA_API.produce) return false;
-  let at = 14 + Math.max(0, frame.readInt16BE(12));
-  if (apiVersion >= 3) at += 2 + Math.max(0, frame.readInt16BE(at));
+  let at = afterString(frame, 12);
+  // In the flexible versions one byte for no tagged fields stands in front of the body.
+  if (apiVersion >= FIRST_FLEXIBLE_PRODUCE) at = afterCompactString(frame, at + 1);
+  else if (apiVersion >= 3) at = afterString(frame, at);
   return frame.readInt16BE(at) === 0;
 }
 
@@ -193,4 +197,9 @@ function replacePorts({ apiKey, apiVersion }: KafkaExchange, response: Buffer, p
 
 function afterString(buffer: Buffer, at: number): number {
   return at + 2 + Math.max(0, buffer.readInt16BE(at));
+}
+
+/** Of the flexible versions, shorter than 127 bytes: one byte says one more than its length. */
+export function afterCompactString(buffer: Buffer, at: number): number {
+  return at + Math.max(1, buffer.readUInt8(at));
 }
