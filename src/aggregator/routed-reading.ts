@@ -1,6 +1,6 @@
 import { partitionOfHash } from '../core/murmur2.ts';
 import { NameTable } from '../core/name-table.ts';
-import { hasValidValues, isDate, isDeviceId, type Reading } from '../core/reading.ts';
+import { hasValidValues, isDate, isDeviceId, METRIC_MAGNITUDE_MAX, type Reading } from '../core/reading.ts';
 import type { RecordReader } from '../core/record-batch.ts';
 import { replayIdentityOf } from '../core/replay-headers.ts';
 import type { Decoded } from '../registry/value-decoder-port.ts';
@@ -16,6 +16,7 @@ export const READING_REUSE = {
   names: ['deviceId'],
   table: DEVICE_IDS,
   ignored: ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'],
+  magnitudeMax: METRIC_MAGNITUDE_MAX,
 };
 
 const INVALID: RoutedReading = { kind: 'undecodable', detail: 'it breaks the rules of a reading' };
@@ -29,7 +30,7 @@ export function routedReading(
 ): RoutedReading {
   const { buffer, keyStart } = reader;
   if (reader.valueStart < 0) return INVALID;
-  const place = keyStart < 0 ? -1 : DEVICE_IDS.find(buffer, keyStart, reader.keyEnd);
+  const place = keyStart < 0 ? -1 : DEVICE_IDS.find(reader.view, keyStart, reader.keyEnd);
   // Both before the decoder looks for the name in the value: the place may hold another one then.
   const key = place < 0 ? null : DEVICE_IDS.nameAt(place);
   const hash = place < 0 ? 0 : DEVICE_IDS.hashAt(place);
@@ -38,7 +39,8 @@ export function routedReading(
   const { value } = decoded;
   // A key that is an id of a device was checked when it came for the first time.
   const isOfKey = value.deviceId === key;
-  if (!(isOfKey || isDeviceId(value.deviceId)) || !isDate(value.eventTime) || !hasValidValues(value)) return INVALID;
+  if (!(isOfKey || isDeviceId(value.deviceId)) || !isDate(value.eventTime)) return INVALID;
+  if (decoded.isBounded !== true && !hasValidValues(value)) return INVALID;
   if (!isOfKey || partitionOfHash(hash, context.partitions) !== partition) return MISROUTED;
   if (reader.hasHeaders) value.identity = replayIdentityOf(reader.headers()) ?? value.identity;
   return decoded;

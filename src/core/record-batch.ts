@@ -39,6 +39,10 @@ export type RecordHeader = readonly [name: string, value: Uint8Array | string];
 
 const NO_HEADERS: readonly RecordHeader[] = [];
 
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
+}
+
 /** Encodes records one after the other into one growing buffer that is used again and again. */
 export class RecordsEncoder {
   #buffer: Buffer;
@@ -200,6 +204,8 @@ export class RecordReader {
   /** The record's own time, or the log's time of appending when the batch is of type LogAppendTime; epoch ms. */
   timestampMs = -1;
   buffer: Buffer = Buffer.alloc(0);
+  /** Of the whole buffer. */
+  view = viewOf(this.buffer);
   /** -1 when the key is null. */
   keyStart = -1;
   keyEnd = -1;
@@ -223,6 +229,7 @@ export class RecordReader {
 
   reset(fetched: BatchesToRead): void {
     this.buffer = fetched.batches;
+    this.view = viewOf(fetched.batches);
     this.nextOffset = fetched.fetchOffset;
     this.#fetchOffset = fetched.fetchOffset;
     this.#aborted.reset(fetched.abortedTransactions);

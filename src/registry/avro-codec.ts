@@ -2,8 +2,9 @@ import avro from 'avsc';
 
 import { WIRE_PREFIX_BYTES, writeWirePrefix } from '../core/wire-format.ts';
 import { type AvroGuard, compileAvroGuard, RefusedSchemaError, SCHEMA_LIMITS } from './avro-guard.ts';
-import { compileReader, compileReusingReader, type Reuse } from './compiled-reader.ts';
+import { compileReader } from './compiled-reader.ts';
 import { compileWriter } from './compiled-writer.ts';
+import { compileReusingReader, type Reuse } from './reusing-reader.ts';
 
 // Values to bytes and back with the Avro library, without an object or a copy that is not needed.
 
@@ -48,6 +49,8 @@ export interface AvroReader<Value> {
    * that was given before, overwritten.
    */
   read(buffer: Buffer, start: number, end: number): Value;
+  /** Whether it has refused fractions beyond the magnitude that `reuse` names. */
+  readonly isBounded: boolean;
 }
 
 /**
@@ -65,11 +68,12 @@ export function createReader<Value>({
 }): AvroReader<Value> {
   const { guard, writerType, resolver } = resolveWriter(writerText, readerType);
   if (canonical(writerType) === canonical(readerType)) {
-    if (reuse === undefined) return { read: compileReader<Value>(readerType) };
-    return { read: compileReusingReader<Value & object>(readerType, reuse) };
+    if (reuse === undefined) return { read: compileReader<Value>(readerType), isBounded: false };
+    return { read: compileReusingReader<Value & object>(readerType, reuse), isBounded: true };
   }
   const mapFields = mapFieldsOf(readerType);
   return {
+    isBounded: false,
     read(buffer, start, end) {
       const problem = guard(buffer, start, end);
       if (problem !== null) throw new Error(problem);

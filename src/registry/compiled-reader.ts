@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import type avro from 'avsc';
-import type { NameTable } from '../core/name-table.ts';
 import { NO_METRICS } from '../core/reading.ts';
 
 // A reader of one of our own schemas, made into a function of its own: nearly every record is written with the schema of its reader, and
@@ -26,38 +25,8 @@ export function compileReader<Value>(type: avro.Type): CompiledReader<Value> {
   };
 }
 
-/** How a reader may save work when its caller has done with a value before it reads the next one. */
-export interface Reuse {
-  /** Fields that name a device. */
-  readonly names: readonly string[];
-  /** Where those names are kept. */
-  readonly table: NameTable;
-  /** Fields that the caller does not look at: they are checked as ever, and null in the value. */
-  readonly ignored: readonly string[];
-}
-
-/** A reader that gives the same object each time, overwritten. The type must be a record of ours. */
-export function compileReusingReader<Value extends object>(type: avro.Type, reuse: Reuse): CompiledReader<Value> {
-  const program = new ProgramText();
-  const { fields } = type as avro.types.RecordType;
-  const statements = fields.map((field) => program.statementFor(field, reuse));
-  // Made whole at once, so that all its fields have their places; what holds a fraction once is a number without a box from then on.
-  const literal = fields.map(({ name, type: of }) => `${name}: ${of.typeName.endsWith('long') ? '-0.5' : 'null'}`).join(', ');
-  const source = `'use strict'; const t = { ${literal} }; return [t, (b, v, p, e) => { let x = 0; ${statements.join('\n')} return p; }];`;
-  const make = new Function('r', ...program.constantNames, source) as (
-    ...given: unknown[]
-  ) => [Value, (from: Buffer, view: DataView, start: number, end: number) => number];
-  const [value, readInto] = make(PRIMITIVE_READERS, ...program.constants);
-  return (buffer, start, end) => {
-    begin(buffer, start, end);
-    const position = readInto(buffer, view, start, end);
-    if (position !== end) throw new Error(position > end ? TRUNCATED : `${end - position} bytes are left over after the value`);
-    return value;
-  };
-}
-
-/** The text of an expression that reads a value, and the constants that it refers to. */
-class ProgramText {
+/** The text of an expression that reads a value, and the constants that it refers to. The readers are its `r`. */
+export class ProgramText {
   readonly constants: unknown[] = [];
   readonly constantNames: string[] = [];
 
@@ -68,7 +37,7 @@ class ProgramText {
       case 'union:unwrapped':
         return this.#union((type as avro.types.UnwrappedUnionType).types);
       case 'enum':
-        return `r.symbol(${this.#constant((type as avro.types.EnumType).symbols)})`;
+        return `r.symbol(${this.constant((type as avro.types.EnumType).symbols)})`;
       case 'array':
         return `r.array(() => ${this.expressionFor((type as avro.types.ArrayType).itemsType)})`;
       case 'map':
@@ -77,33 +46,6 @@ class ProgramText {
         if (!Object.hasOwn(PRIMITIVE_READERS, type.typeName)) throw new Error(`no reader for the type ${type.typeName}`);
         return `r.${type.typeName}()`;
     }
-  }
-
-  /**
-   * Reads one field of `t` from the bytes `b` at `p`, which it moves on; `v` is the view of the bytes, `e` their end, `x` is free. The shapes
-   * that are in nearly every record are read in place; the rest by the expressions, which have a place of their own.
-   */
-  statementFor({ name, type }: avro.types.Field, { names, table: known, ignored }: Reuse): string {
-    const into = ignored.includes(name) ? '' : `t.${name} = `;
-    const anyhow = `r.seek(p); ${into}${this.expressionFor(type)}; p = r.tell();`;
-    if (names.includes(name)) {
-      const table = this.#constant(known);
-      return `x = b[p] >>> 1; if (b[p] < 0x80 && (b[p] & 1) === 0 && p + 1 + x <= e) { t.${name} = r.name(${table}, p + 1, x); p += 1 + x; } else { ${anyhow} }`;
-    }
-    if (isLong(type)) return `p = r.longAt(b, p); ${into}r.longValue();`;
-    if (type.typeName === 'map') return `if (p < e && b[p] === 0) { p++; ${into}r.noEntries; } else { ${anyhow} }`;
-    if (type.typeName === 'boolean') return `if (p < e && b[p] <= 1) { ${into}b[p++] === 1; } else { ${anyhow} }`;
-    if (type.typeName === 'enum' && ignored.includes(name)) {
-      const { length } = (type as avro.types.EnumType).symbols;
-      return `if (p < e && b[p] < ${Math.min(2 * length, 0x80)} && (b[p] & 1) === 0) { p++; } else { ${anyhow} }`;
-    }
-    if (type.typeName !== 'union:unwrapped') return anyhow;
-    const optional = (type as avro.types.UnwrappedUnionType).types[1]!;
-    const presents: { [typeName: string]: string } = {
-      double: `if (b[p] === 2 && p + 9 <= e) { ${into}r.finite(v.getFloat64(p + 1, true)); p += 9; } else`,
-      long: `if (b[p] === 2) { p = r.longAt(b, p + 1); ${into}r.longValue(); } else`,
-    };
-    return `if (p < e && b[p] === 0) { p++; ${into}null; } else ${presents[optional.typeName] ?? ''} { ${anyhow} }`;
   }
 
   #record({ fields }: avro.types.RecordType): string {
@@ -118,7 +60,8 @@ class ProgramText {
     return `(r.branch() === 0 ? null : ${this.expressionFor(second)})`;
   }
 
-  #constant(value: unknown): string {
+  /** The name by which the text refers to the value. */
+  constant(value: unknown): string {
     const name = `c${this.constants.length}`;
     this.constants.push(value);
     this.constantNames.push(name);
@@ -132,16 +75,18 @@ let view = new DataView(bytes.buffer);
 let at = 0;
 let end = 0;
 
-function begin(buffer: Buffer, start: number, stop: number): void {
+/** What is read from now on by the readers. Gives the view of the whole buffer. */
+export function begin(buffer: Buffer, start: number, stop: number): DataView {
   if (buffer !== bytes) {
     bytes = buffer;
     view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   }
   at = start;
   end = stop;
+  return view;
 }
 
-const TRUNCATED = 'the value is cut off';
+export const TRUNCATED = 'the value is cut off';
 
 /** Moves over `size` bytes; gives where they begin. */
 function take(size: number): number {
@@ -160,42 +105,21 @@ const TWO_TO_27 = 2 ** 27;
 
 /** A zigzag varint; exact, or an Error when it is not a safe integer. */
 function readLong(): number {
-  at = longAt(bytes, at);
-  if (at > end) throw new Error(TRUNCATED);
-  return long[0]!;
-}
-
-/** The integer that `longAt` read: in an array, because a variable would hold a new object for each that is a time or a hash. */
-const long = new Float64Array(1);
-
-/**
- * Reads a zigzag varint into `long`; gives where the bytes go on. Looks at no end: beyond that of the value there are other bytes or none, and
- * who calls it sees by the place that it was passed.
- */
-function longAt(from: Buffer, position: number): number {
-  let byte = from[position]!;
-  if (byte < 0x80) return longIs((byte >>> 1) ^ -(byte & 1), position + 1);
+  let byte = readByte();
   let low = byte & 0x7f;
-  for (let shift = 7; shift < 28; shift += 7) {
-    position += 1;
-    byte = from[position]!;
+  for (let shift = 7; byte >= 0x80 && shift < 28; shift += 7) {
+    byte = readByte();
     low |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return longIs((low >>> 1) ^ -(low & 1), position + 1);
   }
+  if (byte < 0x80) return (low >>> 1) ^ -(low & 1);
   let high = 0;
   for (let shift = 0; shift < 28; shift += 7) {
-    position += 1;
-    byte = from[position]!;
+    byte = readByte();
     high |= (byte & 0x7f) << shift;
     // Halved before the parts are joined, because the unhalved sum would need one bit more than a number has.
-    if (byte < 0x80) return longIs(safe(high * TWO_TO_27 + (low >>> 1), (low & 1) === 1), position + 1);
+    if (byte < 0x80) return safe(high * TWO_TO_27 + (low >>> 1), (low & 1) === 1);
   }
-  throw new Error(position >= end ? TRUNCATED : 'an integer is too long, or its precision would be lost');
-}
-
-function longIs(value: number, next: number): number {
-  long[0] = value;
-  return next;
+  throw new Error('an integer is too long, or its precision would be lost');
 }
 
 function safe(half: number, isNegative: boolean): number {
@@ -246,12 +170,8 @@ function readBlocks(readItem: () => void): void {
   }
 }
 
-function isLong(type: avro.Type): boolean {
-  return type.typeName === 'long';
-}
-
 // Named as the Avro types are, because the program's text refers to them so.
-const PRIMITIVE_READERS = {
+export const PRIMITIVE_READERS = {
   int: (): number => {
     const value = readLong();
     if ((value | 0) !== value) throw new Error('an integer is too long');
@@ -275,18 +195,6 @@ const PRIMITIVE_READERS = {
     at = position;
   },
   tell: (): number => at,
-  longAt,
-  longValue: (): number => long[0]!,
-  /** A string of so many bytes. */
-  name: (table: NameTable, start: number, size: number): string => {
-    const place = table.find(bytes, start, start + size);
-    if (place >= 0) return table.nameAt(place);
-    at = start + size;
-    return readUtf8(start);
-  },
-  finite,
-  /** What every empty map is: most maps are empty, and nobody may change one. */
-  noEntries: NO_METRICS,
   symbol: (symbols: readonly string[]): string => {
     const symbol = symbols[readLong()];
     if (symbol === undefined) throw new Error('an enum index is out of range');

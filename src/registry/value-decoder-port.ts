@@ -1,7 +1,12 @@
 // What every stage takes from the registry: values out of the wire format.
 
 export type Decoded<Value> =
-  | { readonly kind: 'value'; readonly value: Value }
+  | {
+      readonly kind: 'value';
+      readonly value: Value;
+      /** Set when each fraction is known to be of no larger magnitude than was asked for. */
+      readonly isBounded?: boolean;
+    }
   /** Load the schema, then decode the same bytes again. */
   | { readonly kind: 'unknown_schema'; readonly schemaId: number }
   /** Final for these bytes. */

@@ -5,8 +5,8 @@ import { writerSchemaLoaded, writerSchemaRefused, writerSchemaUnavailable } from
 import { AbsentSchemas } from './absent-schemas.ts';
 import { type AvroReader, createReader } from './avro-codec.ts';
 import { RefusedSchemaError } from './avro-guard.ts';
-import type { Reuse } from './compiled-reader.ts';
 import type { SchemaRegistry } from './registry-client.ts';
+import type { Reuse } from './reusing-reader.ts';
 import type { SchemaStore } from './schema-store.ts';
 import type { Decoded, ValueDecoder } from './value-decoder-port.ts';
 
@@ -22,6 +22,7 @@ const REFUSED_FOR_MS = 60_000;
 const NO_READER = {
   schemaId: -1,
   reader: {
+    isBounded: false,
     read: (): never => {
       throw new Error('there is no reader yet');
     },
@@ -47,7 +48,7 @@ export function createValueDecoder<Value>(options: {
   /** The reader used last: nearly every record has the schema of the one before. */
   let newest: { readonly schemaId: number; readonly reader: AvroReader<Value> } = NO_READER;
   /** The answer given last, given again when it says the same. */
-  let answer: { readonly kind: 'value'; readonly value: Value } | null = null;
+  let answer: { readonly kind: 'value'; readonly value: Value; readonly isBounded: boolean } | null = null;
   const refused = new Map<number, Refused>();
   const loading = new Map<number, Promise<void>>();
   const absent = new AbsentSchemas({ patienceMs: options.unknownPatienceMs ?? 0, now: () => performance.now() });
@@ -89,7 +90,7 @@ export function createValueDecoder<Value>(options: {
       }
       try {
         const value = newest.reader.read(buffer, start + WIRE_PREFIX_BYTES, end);
-        if (answer?.value !== value) answer = { kind: 'value', value };
+        if (answer?.value !== value) answer = { kind: 'value', value, isBounded: newest.reader.isBounded };
         return answer;
       } catch (error) {
         return { kind: 'undecodable', detail: error instanceof Error ? error.message : String(error) };

@@ -2,9 +2,12 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NameTable } from '../../src/core/name-table.ts';
-import { COMMON_METRICS, type Reading } from '../../src/core/reading.ts';
+import { COMMON_METRICS, hasValidValues, METRIC_MAGNITUDE_MAX, type Reading } from '../../src/core/reading.ts';
 import { createEncoder, createReader, parseAvroType } from '../../src/registry/avro-codec.ts';
 import { compileAvroGuard } from '../../src/registry/avro-guard.ts';
+import { plainReading } from '../support/oracle/plain-reading.ts';
+
+const RUNS = Number(process.env['INGOT_PROPERTY_RUNS'] ?? 2_000);
 
 const SCHEMAS = ['sensor-reading', 'window-aggregate', 'alert'].map((name) => ({
   name,
@@ -88,24 +91,91 @@ describe('a reader that overwrites its value', () => {
   const encoder = createEncoder<Reading>({ schemaId: 7, type });
   const plain = createReader<Reading>({ writerText, readerType: type });
   const ignored = ['eventTimeSource', 'sequence', 'messageId', 'status', 'attributes'] as const;
-  const reusing = createReader<Reading>({ writerText, readerType: type, reuse: { names: ['deviceId'], table: new NameTable(), ignored } });
+  const reuse = { names: ['deviceId'], table: new NameTable(), ignored, magnitudeMax: METRIC_MAGNITUDE_MAX };
+  const reusing = createReader<Reading>({ writerText, readerType: type, reuse });
   const unseen = { eventTimeSource: null, sequence: null, messageId: null, status: null, attributes: null };
 
+  /** What the reader gives is what the other one does, but for fields that nobody asks for, and null for values beyond the bounds. */
+  const expectSame = (bytes: Buffer, end: number): void => {
+    const expected = valueOrNull(() => plain.read(bytes, 0, end));
+    const value = valueOrNull(() => reusing.read(bytes, 0, end));
+    if (expected === null || !hasValidValues(expected)) expect(value).toBeNull();
+    else expect({ ...value, ...unseen }).toEqual({ ...expected, ...unseen });
+  };
+
+  // Integers of each length, since each length is read in another way; and fractions on both sides of the bound.
+  const longOfBits = fc.nat(52).chain((bits) => fc.maxSafeInteger().map((value) => Math.trunc(value / 2 ** bits)));
+  const fraction = fc.oneof(finite, fc.double({ min: -1000, max: 1000, noNaN: true }), fc.constantFrom(1e100, -1e100, 1.01e100, -1.01e100));
+  const usual: fc.Arbitrary<Reading> = fc
+    .record({
+      deviceId: fc.oneof(
+        fc.nat(50).map((n) => `device-${n}`),
+        text,
+      ),
+      eventTime: fc.oneof(fc.integer({ min: 1e12, max: 2e12 }), longOfBits),
+      receivedAt: longOfBits,
+      eventTimeSource: fc.constantFrom('UNKNOWN' as const, 'DEVICE' as const, 'BRIDGE' as const),
+      identity: fc.oneof(fc.nat({ max: Number.MAX_SAFE_INTEGER }), longOfBits),
+      sequence: fc.option(longOfBits, { freq: 2 }),
+      messageId: fc.option(text, { freq: 1 }),
+      aggregatable: fc.boolean(),
+      status: fc.option(text, { freq: 1 }),
+      common: fc.array(fc.option(fraction, { freq: 1 }), { minLength: COMMON_METRICS.length, maxLength: COMMON_METRICS.length }),
+      metrics: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, fc.dictionary(text, fraction)),
+      attributes: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, fc.dictionary(text, text)),
+    })
+    .map(({ common, metrics, attributes, ...rest }) => ({
+      ...rest,
+      ...(Object.fromEntries(COMMON_METRICS.map(({ name }, index) => [name, common[index]])) as Record<
+        (typeof COMMON_METRICS)[number]['name'],
+        number | null
+      >),
+      metrics: withoutProto(metrics),
+      attributes: withoutProto(attributes),
+    }));
+
+  const flip = fc.record({ at: fc.nat(), to: fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 0x7f, 0x80, 0xff)) });
+  const behind = fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 12 }));
+
   it('takes and refuses what the other one does, whatever stands behind the value, and gives the same values', () => {
-    const flip = fc.record({ at: fc.nat(), to: fc.nat(255) });
-    const behind = fc.uint8Array({ maxLength: 12 });
     fc.assert(
-      fc.property(anyReading, fc.array(flip, { maxLength: 3 }), fc.nat(20), behind, (reading, flips, cut, rest) => {
+      fc.property(fc.oneof(anyReading, usual), fc.array(flip, { maxLength: 3 }), fc.nat(20), behind, (reading, flips, cut, rest) => {
         const whole = Buffer.from(encoder.encode(reading).subarray(5));
         for (const { at, to } of flips) whole[at % whole.length] = to;
         const end = whole.length - (cut > 15 ? cut : 0);
-        const bytes = Buffer.concat([whole, rest]);
-        const expected = valueOrNull(() => plain.read(bytes, 0, Math.max(0, end)));
-        const value = valueOrNull(() => reusing.read(bytes, 0, Math.max(0, end)));
-        expect(value === null).toBe(expected === null);
-        if (value !== null) expect({ ...value, ...unseen }).toEqual({ ...expected, ...unseen });
+        // The fewer bytes are behind the value, the sooner words no longer fit.
+        expectSame(Buffer.concat([whole, rest]), Math.max(0, end));
       }),
-      { numRuns: 2_000 },
+      { numRuns: RUNS },
+    );
+  });
+
+  it('does so wherever the bytes end', () => {
+    fc.assert(
+      fc.property(usual, behind, (reading, rest) => {
+        const whole = encoder.encode(reading).subarray(5);
+        const bytes = Buffer.concat([whole, rest]);
+        for (let end = 0; end <= bytes.length; end += 1) expectSame(bytes, end);
+        for (let length = 0; length <= whole.length; length += 1) expectSame(Buffer.from(whole.subarray(0, length)), length);
+      }),
+      {
+        // Of a hundred bytes each end is tried.
+        numRuns: Math.ceil(RUNS / 50),
+      },
+    );
+  });
+
+  it('reads integers of any bytes alike', () => {
+    const rest = Buffer.from(encoder.encode(plainReading({ deviceId: '', eventTime: 0 })).subarray(5 + 2));
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.nat(0x7f), fc.integer({ min: 0x80, max: 0xff }), fc.constantFrom(0x80, 0xff)), { maxLength: 11 }),
+        (integer) => {
+          const bytes = Buffer.concat([Buffer.of(0), Buffer.from(integer), rest]);
+          expectSame(bytes, bytes.length);
+        },
+      ),
+      { numRuns: RUNS },
     );
   });
 });
