@@ -1,25 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { crc32c } from '../core/crc32c.ts';
 import type { ProfileChange } from '../core/device-profile.ts';
 import { FOLD_VERSION } from '../core/fold-settings.ts';
-import type { ReadingRejectReason } from '../core/outcome.ts';
-import { RecordReader } from '../core/record-batch.ts';
-import { firstAppendTimeOf } from '../core/replay-headers.ts';
-import { traceContextOfHeaders } from '../core/trace-context.ts';
 import type { Fetched, PartitionCursor, TransactionLane } from '../kafka/log-port.ts';
 import * as events from '../ops/aggregator-events.ts';
 import type { AggregatorContext } from './aggregator-ports.ts';
-import { APPEND_TIME_AHEAD_MAX_MS, appendTimeAhead } from './append-time.ts';
 import { IdleClock } from './idle-clock.ts';
 import { dueDevicesMaxOf, slicePatienceMs, sliceRecordsMax } from './pacing.ts';
 import { ProfileFeed, type TakenProfiles } from './profile-feed.ts';
 import { ProfileRepeats } from './profile-repeats.ts';
-import type { JournalEntry, LastFolded, Progress, SettingsRecord } from './progress.ts';
-import { nextRecord } from './read-range.ts';
-import { type RefusedTimes, refusalDetail, refusedRecord } from './refusal-detail.ts';
+import type { JournalEntry, Progress, SettingsRecord } from './progress.ts';
+import { RecordFolder } from './record-folder.ts';
 import type { RestoredPartition } from './restore-partition.ts';
 import { changesOf } from './restore-profiles.ts';
-import { routedReading } from './routed-reading.ts';
 import { SliceWriter } from './slice-writer.ts';
 
 // A partition from its restore to its end: slice after slice, fold and commit. It folds in place and undoes nothing: after any error the whole
@@ -30,8 +22,6 @@ const SCHEMA_RETRY_MS = 1_000;
 const PROFILES_PER_TRANSACTION = 500;
 /** Where only transaction markers came the position is committed this late, so that retention may delete them. */
 const IDLE_POSITION_MS = 30_000;
-/** A slice ends early when it has put out this many records; what falls due by the clock comes in steps (`stepTowards`). */
-const OUTPUT_RECORDS_MAX = 50_000;
 
 /** One partition as the terminal and the page show it. */
 export interface PartitionStatus {
@@ -58,23 +48,14 @@ export class PartitionRun {
   private readonly fold: RestoredPartition['fold'];
   private readonly settings: SettingsRecord;
   private readonly writer: SliceWriter;
-  private readonly reader = new RecordReader();
+  private readonly records: RecordFolder;
   private readonly stop = new AbortController();
   private wake: () => void = () => undefined;
 
-  private position: number;
   private committed: number;
   private committedAtMs = performance.now();
   private txnSeq: number;
-  private lastFolded: LastFolded | null;
   private devicesOffset: number;
-  /** Where the last record folded stands in the answer. */
-  private readonly lastRecord = { offset: -1, appendTimeMs: -1, valueStart: -1, valueEnd: -1 };
-  /** Records folded since the last commit, and since when (performance.now()). */
-  private pending = 0;
-  private pendingSinceMs = 0;
-  /** When the bridge received the first reading of the slice that is no replay; null before there is one. */
-  private oldestReceivedAtMs: number | null = null;
   private lagRecords = 0;
   /** Of these, what no open transaction holds back. */
   private readableRecords = 0;
@@ -99,14 +80,13 @@ export class PartitionRun {
     this.dueDevicesMax = dueDevicesMaxOf(context.pace);
     this.fold = restored.fold;
     this.settings = restored.settings;
-    this.position = restored.position;
     this.committed = restored.position;
     this.txnSeq = restored.txnSeq;
-    this.lastFolded = restored.lastFolded;
     this.devicesOffset = restored.devicesOffset;
     this.idleClock = new IdleClock(restored.fold.clockMs);
     this.writer = new SliceWriter({ topics: context.topics, partition, encoders: context.encoders });
     this.writer.begin(Date.now());
+    this.records = new RecordFolder({ context, partition, fold: this.fold, writer: this.writer, from: restored });
   }
 
   /** C as committed. */
@@ -139,12 +119,12 @@ export class PartitionRun {
   /** Folds and commits until `requestStop`, then commits what is left. Rejects on any error; the object is of no use then. */
   async run(): Promise<void> {
     const { topics, input, profiles: loop, profileDecoder: decoder } = this.context;
-    const cursor = input.open({ topic: topics.readings, partition: this.partition }, this.position);
+    const cursor = input.open({ topic: topics.readings, partition: this.partition }, this.records.position);
     const at = { topic: topics.devices, partition: this.partition };
     const profiles = new ProfileFeed({ loop, decoder, at, from: this.devicesOffset, onChange: () => this.wake() });
     try {
       await this.foldUntilStopped(cursor, profiles);
-      if (this.pending > 0) await this.commit();
+      if (this.records.pending > 0) await this.commit();
     } finally {
       profiles.close();
       cursor.close();
@@ -159,7 +139,7 @@ export class PartitionRun {
       answer ??= cursor.next();
       const fetched = await this.answerOrTimeout(answer, profiles.hasNews);
       if (fetched === null) {
-        if (this.pending > 0) await this.commit();
+        if (this.records.pending > 0) await this.commit();
         continue;
       }
       answer = null;
@@ -174,15 +154,15 @@ export class PartitionRun {
   }
 
   private noteLag({ highWatermark, lastStableOffset }: Fetched): void {
-    this.lagRecords = highWatermark - this.position;
-    this.readableRecords = lastStableOffset - this.position;
+    this.lagRecords = highWatermark - this.records.position;
+    this.readableRecords = lastStableOffset - this.records.position;
   }
 
   /** The answer, or null when it is time to commit what is pending, to look at profiles, or to stop. */
   private answerOrTimeout(answer: Promise<Fetched>, isHurried: boolean): Promise<Fetched | null> {
     return new Promise((resolve, reject) => {
-      const leftMs = isHurried ? 0 : this.pendingSinceMs + this.patienceMs - performance.now();
-      const timer = isHurried || this.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
+      const leftMs = isHurried ? 0 : this.records.pendingSinceMs + this.patienceMs - performance.now();
+      const timer = isHurried || this.records.pending > 0 ? setTimeout(resolve, Math.max(0, leftMs), null) : undefined;
       this.wake = () => resolve(null);
       answer.then(resolve, reject).finally(() => clearTimeout(timer));
     });
@@ -190,101 +170,47 @@ export class PartitionRun {
 
   /** How long the slice may wait for more. */
   private get patienceMs(): number {
-    const { pending: readings, readableRecords: lagRecords, fold } = this;
+    const { readableRecords: lagRecords, fold } = this;
+    const { pending: readings } = this.records;
     const { pendingDevices: devices, pendingAlerts: alerts } = fold;
     return slicePatienceMs(this.context.pace, { readings, devices, alerts, lagRecords });
   }
 
   private isCommitDue(): boolean {
-    return this.pending > 0 && performance.now() - this.pendingSinceMs >= this.patienceMs;
+    return this.records.pending > 0 && performance.now() - this.records.pendingSinceMs >= this.patienceMs;
   }
 
   /** Whether the log has gone on for long without a record to fold, and the position was not committed since. */
   private isPositionOverdue(): boolean {
-    return this.position > this.committed && performance.now() - this.committedAtMs >= IDLE_POSITION_MS;
+    return this.records.position > this.committed && performance.now() - this.committedAtMs >= IDLE_POSITION_MS;
   }
 
   private async foldAnswer(fetched: Fetched): Promise<void> {
-    const { reader, fold } = this;
-    const lastOffsetBefore = this.lastRecord.offset;
-    const recordsMax = sliceRecordsMax(this.context.pace, this.readableRecords);
-    const appendTimeMaxMs = Date.now() + APPEND_TIME_AHEAD_MAX_MS;
-    const at = { topic: this.context.topics.readings, partition: this.partition };
-    reader.reset(fetched);
-    while (nextRecord(reader, at)) {
-      if (reader.timestampMs > appendTimeMaxMs) throw appendTimeAhead(reader, at);
-      if (fold.stepBefore(reader.timestampMs, this.dueDevicesMax) !== null && !(await this.stepTowards(reader.timestampMs))) return;
-      for (let unknown = this.foldRecord(); unknown !== null; unknown = this.foldRecord()) {
-        this.noteLastFolded();
-        if (!(await this.loadSchema(unknown))) return;
-      }
-      this.position = reader.offset + 1;
-      if (this.pending === 0) this.pendingSinceMs = performance.now();
-      this.pending += 1;
-      if (this.pending >= recordsMax || fold.pendingRecords >= OUTPUT_RECORDS_MAX || this.writer.isFull) {
-        this.noteLastFolded();
-        await this.commit();
-      }
+    const { records, fold, dueDevicesMax } = this;
+    const lastOffsetBefore = records.lastFoldedOffset;
+    records.begin(fetched, { recordsMax: sliceRecordsMax(this.context.pace, this.readableRecords), dueDevicesMax });
+    for (let pause = records.fold(); pause !== 'end'; pause = records.fold()) {
+      records.noteLastFolded();
+      if (pause === 'full') await this.commit();
+      else if (pause === 'steps' && !(await this.stepTowards(records.reader.timestampMs))) return;
+      else if (pause === 'schema' && !(await this.loadSchema(records.schemaId))) return;
     }
-    this.noteLastFolded();
-    this.position = Math.max(this.position, reader.nextOffset);
+    records.noteLastFolded();
     // Markers and aborted records tell nothing about the partition clock.
-    if (this.lastRecord.offset !== lastOffsetBefore) this.idleClock.set(fold.clockMs);
+    if (records.lastFoldedOffset !== lastOffsetBefore) this.idleClock.set(fold.clockMs);
   }
 
   /** Applies what was said of devices, in a transaction of its own between two records. */
   private async changeProfiles({ changes, nextOffset }: TakenProfiles): Promise<void> {
     const profiles = changesOf(this.fold.allProfiles, new Map(changes));
     if (profiles.length > 0) {
-      if (this.pending > 0 || this.position > this.committed) await this.commit();
+      if (this.records.pending > 0 || this.records.position > this.committed) await this.commit();
       this.fold.changeProfiles(profiles);
     }
     this.devicesOffset = nextOffset;
     if (profiles.length === 0) return;
     await this.commit({ profiles });
     events.profilesChanged(this.partition, profiles.length);
-  }
-
-  /** Folds the record that the reader stands on. Returns null, or the id of a schema that has to be loaded first. */
-  private foldRecord(): number | null {
-    const { reader, fold } = this;
-    const routed = routedReading(reader, this.context, this.partition);
-    if (routed.kind === 'unknown_schema') return routed.schemaId;
-    if (routed.kind === 'value') {
-      const { timestampMs } = reader;
-      const firstAppendTimeMs = reader.hasHeaders ? firstAppendTimeOf(reader.headers(), timestampMs) : timestampMs;
-      // How long a replayed one lay among the dead letters says nothing of the way from a device to here.
-      if (this.oldestReceivedAtMs === null && firstAppendTimeMs === timestampMs) this.oldestReceivedAtMs = routed.value.receivedAt;
-      const alertsBefore = fold.pendingAlerts;
-      const outcome = fold.reading(reader.offset, timestampMs, routed.value, firstAppendTimeMs);
-      if (fold.pendingAlerts > alertsBefore && reader.hasHeaders) {
-        const trace = traceContextOfHeaders(reader.headers());
-        if (trace !== null) this.writer.traceAlerts(alertsBefore, fold.pendingAlerts, { offset: reader.offset, trace });
-      }
-      if (outcome !== 'counted' && outcome !== 'not_aggregatable' && outcome !== 'duplicate') {
-        this.deadLetter(outcome, { eventTimeMs: routed.value.eventTime, appendTimeMs: timestampMs, firstAppendTimeMs });
-      }
-    } else {
-      fold.reject(reader.offset, reader.timestampMs, routed.kind);
-      this.deadLetter(routed.kind, null);
-    }
-    this.lastRecord.offset = reader.offset;
-    this.lastRecord.appendTimeMs = reader.timestampMs;
-    this.lastRecord.valueStart = reader.valueStart;
-    this.lastRecord.valueEnd = reader.valueEnd;
-    return null;
-  }
-
-  /** Remembers the last record folded, while the answer that holds its bytes is still valid. */
-  private noteLastFolded(): void {
-    const { offset, appendTimeMs, valueStart, valueEnd } = this.lastRecord;
-    if (offset < 0 || offset === this.lastFolded?.offset) return;
-    this.lastFolded = { offset, appendTimeMs, crc: valueStart < 0 ? 0 : crc32c(this.reader.buffer, valueStart, valueEnd) };
-  }
-
-  private deadLetter(reason: ReadingRejectReason, times: RefusedTimes | null): void {
-    const detail = refusalDetail(reason, times, this.fold.settings);
-    this.writer.deadLetter(refusedRecord(this.reader, reason, detail));
   }
 
   /** Waits until the schema is there, however long the registry is away; false when told to stop meanwhile. */
@@ -296,7 +222,7 @@ export class PartitionRun {
       } catch (cause) {
         events.schemaUnavailable(this.partition, schemaId, cause);
       }
-      if (this.pending > 0) await this.commit();
+      if (this.records.pending > 0) await this.commit();
       await sleep(SCHEMA_RETRY_MS, undefined, { signal: this.stop.signal }).catch(() => undefined);
       if (this.stop.signal.aborted) return false;
     }
@@ -320,7 +246,7 @@ export class PartitionRun {
    */
   private async stepTowards(clockMs: number): Promise<boolean> {
     const { fold, dueDevicesMax } = this;
-    this.noteLastFolded();
+    this.records.noteLastFolded();
     for (let stepMs = fold.stepBefore(clockMs, dueDevicesMax); stepMs !== null; stepMs = fold.stepBefore(clockMs, dueDevicesMax)) {
       if (this.stop.signal.aborted) return false;
       await this.commitTick(stepMs);
@@ -330,7 +256,7 @@ export class PartitionRun {
 
   private async commitTick(clockMs: number): Promise<void> {
     // A tick is a transaction without input, so what lies before it is committed first: markers too.
-    if (this.position > this.committed) await this.commit();
+    if (this.records.position > this.committed) await this.commit();
     this.fold.tick(clockMs);
     await this.commit({ tick: true });
   }
@@ -345,13 +271,13 @@ export class PartitionRun {
     const marks = extras.settings === undefined ? { progress, journal } : { progress, journal, settings: extras.settings };
     await this.lane.commit(this.writer.finish(output, marks));
     this.txnSeq = txnSeq;
-    this.committed = this.position;
+    this.committed = this.records.position;
     this.committedAtMs = performance.now();
-    this.pending = 0;
+    const { oldestReceivedAtMs } = this.records;
+    this.records.beginSlice();
     this.writer.begin(Date.now());
     events.transactionCommitted({ durationMs: performance.now() - startedAtMs, output });
-    if (this.oldestReceivedAtMs !== null) events.sliceDelivered(Date.now() - this.oldestReceivedAtMs);
-    this.oldestReceivedAtMs = null;
+    if (!Number.isNaN(oldestReceivedAtMs)) events.sliceDelivered(Date.now() - oldestReceivedAtMs);
     this.onCommitting(false);
   }
 
@@ -359,8 +285,8 @@ export class PartitionRun {
     return {
       groupId: this.context.groupId,
       foldVersion: FOLD_VERSION,
-      nextOffset: this.position,
-      lastFolded: this.lastFolded,
+      nextOffset: this.records.position,
+      lastFolded: this.records.lastFolded,
       clockMs: this.fold.clockMs,
       txnSeq,
       settingsId: this.settings.id,
@@ -383,7 +309,7 @@ export class PartitionRun {
     return {
       txnSeq,
       from: this.committed,
-      to: this.position,
+      to: this.records.position,
       P: this.fold.clockMs,
       tick: extras.tick ?? false,
       settingsId: this.settings.id,

@@ -201,8 +201,8 @@ export interface BatchesToRead {
  */
 export class RecordReader {
   offset = -1;
-  /** The record's own time, or the log's time of appending when the batch is of type LogAppendTime; epoch ms. */
-  timestampMs = -1;
+  /** The record's own time, or the log's time of appending when the batch is of type LogAppendTime; epoch ms. NaN at first: a whole number here would make the engine compile all that read it once more. */
+  timestampMs = Number.NaN;
   buffer: Buffer = Buffer.alloc(0);
   /** Of the whole buffer. */
   view = viewOf(this.buffer);
@@ -224,8 +224,9 @@ export class RecordReader {
   #batchEnd = 0;
   #baseOffset = 0;
   #endOffset = 0;
-  #baseTimestampMs = 0;
-  #appendTimeMs = -1;
+  #baseTimestampMs = Number.NaN;
+  /** NaN when the records have times of their own. */
+  #appendTimeMs = Number.NaN;
 
   reset(fetched: BatchesToRead): void {
     this.buffer = fetched.batches;
@@ -293,7 +294,7 @@ export class RecordReader {
       this.#recordsLeft = count;
       this.#position = at + BATCH_HEADER_BYTES;
       this.#baseTimestampMs = readInt64(buffer, at + BASE_TIMESTAMP_AT);
-      this.#appendTimeMs = attributes & LOG_APPEND_TIME_FLAG ? readInt64(buffer, at + MAX_TIMESTAMP_AT) : -1;
+      this.#appendTimeMs = attributes & LOG_APPEND_TIME_FLAG ? readInt64(buffer, at + MAX_TIMESTAMP_AT) : Number.NaN;
     }
   }
 
@@ -325,7 +326,7 @@ export class RecordReader {
     const offset = this.#baseOffset + this.#readVarint();
     if (!(offset > this.offset && offset < this.#endOffset)) this.#refuse(`its offset ${offset} is not in order`);
     this.offset = offset;
-    this.timestampMs = this.#appendTimeMs === -1 ? this.#baseTimestampMs + timestampDelta : this.#appendTimeMs;
+    this.timestampMs = Number.isNaN(this.#appendTimeMs) ? this.#baseTimestampMs + timestampDelta : this.#appendTimeMs;
     const keyBytes = this.#readVarint();
     this.keyStart = keyBytes === -1 ? -1 : this.#position;
     this.keyEnd = this.#skipBytes(keyBytes);
