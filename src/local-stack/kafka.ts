@@ -27,6 +27,8 @@ export interface KafkaOptions {
   readonly changeSettings?: ((own: KafkaSettings) => KafkaSettings) | undefined;
   /** Users to make when the folder is formatted: `SCRAM-SHA-256=[name=...,password=...]`. */
   readonly scramUsers?: readonly string[] | undefined;
+  /** What the cluster agrees on when the folder is formatted, where that is not the newest: `transaction.version=1`. */
+  readonly features?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onCrash?: ((error: IngotError) => void) | undefined;
 }
@@ -54,7 +56,7 @@ const STOP_DEADLINE_MS = 15_000;
 
 /** Starts the node, formatting its folder at the first time. IngotError `COMPONENT_MISSING`, `COMPONENT_FAILED`. */
 export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
-  const { folder, preferredPort, onAddress, makeClassArchive, changeSettings, scramUsers = [], onCrash, signal } = options;
+  const { folder, preferredPort, onAddress, makeClassArchive, changeSettings, scramUsers = [], features = [], onCrash, signal } = options;
   const { jvm = 'quick_start' } = options;
   const java = requireJavaProgram();
   const classPath = join(requirePart('kafka'), '*');
@@ -80,6 +82,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningKafka> {
       settingsFile,
       '--ignore-formatted',
       ...scramUsers.map((user) => `--add-scram=${user}`),
+      ...features.map((feature) => `--feature=${feature}`),
     ]);
   }
   const child = await startChild({

@@ -1,10 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createKafkaLog } from '../../src/kafka/kafka-log.ts';
 import type { LogClient, TopicPartition, TransactionLane } from '../../src/kafka/log-port.ts';
+import { startKafka } from '../../src/local-stack/kafka.ts';
 import { configureLog } from '../../src/ops/log.ts';
 import { firstBatchOf, isCommit, type RequestedBatch, replaceTransactionVersion } from '../support/kafka-answers.ts';
 import { KAFKA_API, type KafkaExchange, KafkaProxy } from '../support/kafka-proxy.ts';
 import { encoded, readToEnd, values } from '../support/memory-log-records.ts';
+import { raiseEpoch } from '../support/producer-epochs.ts';
 import { freshName, stack } from '../support/stack.ts';
 
 // Transactions of version 2 (decision 0025): the brokers add the partitions, each transaction has an epoch of its own, and an end whose
@@ -13,32 +18,39 @@ import { freshName, stack } from '../support/stack.ts';
 configureLog({ level: 'silent', format: 'json' });
 
 const { addPartitionsToTxn, endTxn, initProducerId, produce } = KAFKA_API;
+const isSoak = Number(process.env['INGOT_FAULT_REPEATS'] ?? 1) > 1;
+/** Of the largest 16-bit number the broker keeps one for its own fence. */
+const LAST_EPOCH = 2 ** 15 - 2;
 const READ = { name: 'reader', maxWaitMs: 50, maxBytesPerPartition: 1_048_576, isolation: 'committed' } as const;
-
-let direct: LogClient;
-beforeAll(() => {
-  direct = createKafkaLog({ brokers: stack().kafkaBrokers, clientId: 'version' });
-});
-afterAll(async () => {
-  await direct.close();
-});
 
 /** A topic, and clients that see its cluster through a proxy of their own, with the version that it is to name. */
 class Scene {
   readonly at: TopicPartition = { topic: freshName('version'), partition: 0 };
   readonly transactionalId = freshName('version');
 
-  static async create(): Promise<Scene> {
-    const scene = new Scene();
-    await direct.admin().createTopics([{ name: scene.at.topic, partitions: 2, replicationFactor: 1, configs: {} }]);
-    const settling = direct.transactionLane({ transactionalId: scene.at.topic, transactionTimeoutMs: 20_000 });
-    for (const partition of [0, 1]) await settling.fence({ ...scene.at, partition });
+  readonly #broker: string;
+  readonly #direct: LogClient;
+
+  private constructor(broker: string) {
+    this.#broker = broker;
+    this.#direct = createKafkaLog({ brokers: [broker], clientId: 'version' });
+    onTestFinished(() => this.close());
+  }
+
+  static async create(brokers = stack().kafkaBrokers): Promise<Scene> {
+    const scene = new Scene(brokers[0]!);
+    const { topic } = scene.at;
+    await scene.#direct.admin().createTopics([{ name: topic, partitions: 2, replicationFactor: 1, configs: {} }]);
+    // A broker that has not heard of a new topic yet answers with errors of its own. This writes nothing that is read.
+    const settling = scene.#direct.transactionLane({ transactionalId: topic, transactionTimeoutMs: 20_000 });
+    for (const partition of [0, 1]) await settling.fence({ topic, partition });
     await settling.close();
     return scene;
   }
 
-  async view(level: number): Promise<View> {
-    const proxy = await KafkaProxy.start({ broker: stack().kafkaBrokers[0]! });
+  /** Null: the cluster says for itself what it speaks. */
+  async view(level: number | null): Promise<View> {
+    const proxy = await KafkaProxy.start({ broker: this.#broker });
     onTestFinished(() => proxy.close());
     const log = createKafkaLog({ brokers: [proxy.address], clientId: freshName('view') });
     onTestFinished(() => log.close());
@@ -47,15 +59,17 @@ class Scene {
 
   /** Without a proxy. */
   lane(): TransactionLane {
-    const lane = direct.transactionLane({ transactionalId: this.transactionalId, transactionTimeoutMs: 20_000 });
-    onTestFinished(() => lane.close());
-    return lane;
+    return this.#direct.transactionLane({ transactionalId: this.transactionalId, transactionTimeoutMs: 20_000 });
+  }
+
+  close(): Promise<void> {
+    return this.#direct.close();
   }
 
   /** What a reader of committed records sees once every transaction of the id has ended. */
   async committed(): Promise<(string | null)[]> {
     await this.lane().fence({ ...this.at, partition: 1 });
-    const loop = direct.fetchLoop(READ);
+    const loop = this.#direct.fetchLoop(READ);
     try {
       return values(await readToEnd(loop, this.at));
     } finally {
@@ -67,14 +81,14 @@ class Scene {
 class View {
   readonly proxy: KafkaProxy;
   readonly lane: () => TransactionLane;
-  level: number;
+  level: number | null;
   readonly requests: number[] = [];
   /** The first batch of each Produce request, once however often that was sent. */
   readonly produced: RequestedBatch[] = [];
   /** Called for each request to commit, and each answer to one. */
   onCommit: (side: 'request' | 'response') => 'pass' | 'cut' | Promise<'pass' | 'cut'> = () => 'pass';
 
-  constructor(proxy: KafkaProxy, lane: () => TransactionLane, level: number) {
+  constructor(proxy: KafkaProxy, lane: () => TransactionLane, level: number | null) {
     this.proxy = proxy;
     this.lane = lane;
     this.level = level;
@@ -88,7 +102,7 @@ class View {
       return this.onCommit('request');
     };
     proxy.onResponse = (exchange) => {
-      replaceTransactionVersion(exchange, this.level);
+      if (this.level !== null) replaceTransactionVersion(exchange, this.level);
       return commits.delete(nameOf(exchange)) ? this.onCommit('response') : 'pass';
     };
   }
@@ -266,4 +280,56 @@ describe('another version', () => {
     expect(view.count(initProducerId)).toBe(1);
     expect(await scene.committed()).toEqual(['a', 'b', 'c']);
   });
+});
+
+describe('the last epoch', () => {
+  // It takes a quarter of a minute to come there.
+  it.skipIf(!isSoak).each([0, 1])('is followed by another producer id, %i answers to each end lost', { timeout: 240_000 }, async (lost) => {
+    const scene = await Scene.create();
+    const view = await scene.view(2);
+    await raiseEpoch(stack().kafkaBrokers[0]!, scene.transactionalId, LAST_EPOCH - 12);
+    const lane = view.lane();
+    const sent: string[] = [];
+    for (let nth = 0; nth < 20; nth++) {
+      let losses = 0;
+      view.onCommit = (side) => (side === 'response' && ++losses <= lost ? 'cut' : 'pass');
+      await lane.commit([encoded(scene.at, [`${nth}`])]);
+      sent.push(`${nth}`);
+    }
+    expect(new Set(view.produced.map(({ producerId }) => producerId)).size).toBe(2);
+    expect(Math.max(...view.produced.map(({ producerEpoch }) => producerEpoch))).toBe(LAST_EPOCH);
+    expect(view.produced.at(-1)!.producerEpoch).toBeLessThan(20);
+    expect(view.count(initProducerId)).toBe(1);
+    expect(await scene.committed()).toEqual(sent);
+  });
+});
+
+// A cluster of its own, so the normal run leaves it to the proxies above.
+describe.skipIf(!isSoak)('a cluster that has not agreed on version 2', () => {
+  it.each(['transaction.version=1', 'transaction.version=0'])(
+    '%s: transactions are of version 1',
+    { timeout: 240_000 },
+    async (feature) => {
+      const folder = mkdtempSync(join(tmpdir(), 'ingot-version-'));
+      const kafka = await startKafka({ folder, preferredPort: null, features: [feature] });
+      try {
+        const scene = await Scene.create(kafka.brokers);
+        const view = await scene.view(null);
+        const [zombie, owner] = [view.lane(), view.lane()];
+        await zombie.commit([encoded(scene.at, ['a'])]);
+        await zombie.commit([encoded(scene.at, ['b'])]);
+        expect(view.count(addPartitionsToTxn)).toBeGreaterThanOrEqual(2);
+        expect(view.produced[1]!.producerEpoch).toBe(view.produced[0]!.producerEpoch);
+        await owner.fence({ ...scene.at, partition: 1 });
+        const error: unknown = await zombie.commit([encoded(scene.at, ['zombie'])]).catch((reason: unknown) => reason);
+        expect(zombie.isFenced(error)).toBe(true);
+        await owner.commit([encoded(scene.at, ['c'])]);
+        expect(await scene.committed()).toEqual(['a', 'b', 'c']);
+        await scene.close();
+      } finally {
+        await kafka.stop();
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 });
