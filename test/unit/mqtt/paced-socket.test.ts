@@ -59,3 +59,33 @@ test('paused again and again it stops reading all the same, and takes the rest w
   socket.resume();
   await waitUntil(() => received === SENT_BYTES, 'the rest');
 });
+
+test('what comes during the rests arrives once and in order, then the end does', async () => {
+  const bytes = Buffer.from(Array.from({ length: 20_000 }, (_, at) => at % 251));
+  const server = createServer((socket) => {
+    let sent = 0;
+    const send = (): void => {
+      socket.write(bytes.subarray(sent, sent + 100));
+      sent += 100;
+      if (sent < bytes.length) setTimeout(send, 1);
+      else socket.end();
+    };
+    send();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const waits: boolean[] = [];
+  const socket = connectPacedSocket({ host: '127.0.0.1', port, restMs: 5, mayRest: () => true });
+  const handle = () => (socket as unknown as { _handle: { fd: number; reading: boolean } })._handle;
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    waits.push(handle().reading);
+  });
+  await once(socket, 'close');
+  expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
+  // The first read is that of the event loop, nearly all others are ours.
+  expect(waits.filter((isWaiting) => !isWaiting).length).toBeGreaterThan(waits.length / 2);
+});
