@@ -92,7 +92,8 @@ export class ProducerSession {
           this.#isSpent = true;
           throw error;
         }
-        this.#cluster.forgetWhoLeads();
+        // The markers of the transaction before are still being written: who leads has nothing to do with it.
+        if (!isWaitForMarkers(error)) this.#cluster.forgetWhoLeads();
         const retryInMs = backOffMs(repeats + 1, backOff);
         requestRepeated({ sender: name, repeats: repeats + 1, retryInMs, error: errorText(error) });
         await pause(retryInMs, this.#cluster.ended);
@@ -182,6 +183,10 @@ export class ProducerSession {
     }
     return new KafkaAnswerError(code, `${batch.topic}-${batch.partition}`);
   }
+}
+
+function isWaitForMarkers(error: unknown): boolean {
+  return error instanceof KafkaAnswerError && error.code === KAFKA_ERROR.concurrentTransactions;
 }
 
 function isSamePartition(one: OutgoingBatch, other: OutgoingBatch): boolean {
