@@ -8,12 +8,29 @@ const VARINT_BYTES_MAX = 5;
 /** Of a UTF-16 code unit in UTF-8. */
 const UTF8_BYTES_MAX = 3;
 
+/** Headers are copied into their batch at once, so one place will do for all of them. */
+let place = Buffer.allocUnsafeSlow(4_096);
+/** For more than this there is a place of its own: an MQTT topic may have 64 KiB. */
+const PLACE_BYTES_MAX = 65_536;
+
+/** What is returned is valid until the next call. */
 export function encodeHeaders(headers: readonly RecordHeader[]): Uint8Array {
-  const sizeMax = headers.reduce((sum, [name, value]) => sum + partSizeMax(name) + partSizeMax(value), VARINT_BYTES_MAX);
-  const encoded = Buffer.allocUnsafe(sizeMax);
+  let sizeMax = VARINT_BYTES_MAX;
+  for (let i = 0; i < headers.length; i++) sizeMax += partSizeMax(headers[i]![0]) + partSizeMax(headers[i]![1]);
+  const encoded = roomFor(sizeMax);
   let position = writeVarint(encoded, 0, headers.length);
-  for (const [name, value] of headers) position = writePart(encoded, writePart(encoded, position, name), value);
+  for (let i = 0; i < headers.length; i++) {
+    position = writePart(encoded, position, headers[i]![0]);
+    position = writePart(encoded, position, headers[i]![1]);
+  }
   return encoded.subarray(0, position);
+}
+
+function roomFor(bytes: number): Buffer {
+  if (bytes <= place.length) return place;
+  const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * place.length));
+  if (larger.length <= PLACE_BYTES_MAX) place = larger;
+  return larger;
 }
 
 function partSizeMax(part: string | Uint8Array): number {

@@ -68,3 +68,28 @@ describe('decoding never throws', () => {
     );
   });
 });
+
+it('what is no UTF-8 is refused as a strict decoder refuses it, and nothing else is', () => {
+  const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  // U+FFFD by itself, a byte order mark, halves of characters, anything.
+  const piece = fc.oneof(
+    fc.constantFrom(...['\ufffd', '\ufeff', '\u00e9', '\u{1f321}', 'a'].map((text) => Buffer.from(text))),
+    fc.uint8Array({ min: 0x80, maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+  );
+  const payloads = fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => {
+    return Buffer.concat([Buffer.from('{"temperature":1,"note":"'), ...pieces, Buffer.from('"}')]);
+  });
+  fc.assert(
+    fc.property(payloads, (payload) => {
+      let isUtf8 = true;
+      try {
+        strict.decode(payload);
+      } catch {
+        isUtf8 = false;
+      }
+      const outcome = decodeReading({ topic: 'devices/d1/telemetry', payload, receivedAt: 1_795_252_383_999 }, 65_536);
+      expect(outcome).toMatchObject(isUtf8 ? { kind: 'reading' } : { kind: 'rejected', reason: 'invalid_utf8' });
+    }),
+    { numRuns: Number(process.env['INGOT_PROPERTY_RUNS'] ?? 2_000) },
+  );
+});
