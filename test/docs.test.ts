@@ -91,6 +91,7 @@ describe('what the documents name exists', () => {
       'FOLD_VERSION',
       'NO_COLOR',
       'NODE_EXTRA_CA_CERTS',
+      'MALLOC_ARENA_MAX',
     ];
     const variables = ALL_SETTINGS.flatMap(({ setting }) => [setting.variable, `${setting.variable}_FILE`]);
     const compose = [...read('.env.example').matchAll(/^([A-Z_]+)=/gm)].map(([, name]) => name!);
