@@ -1,5 +1,6 @@
 import { type DeviceState, deviceDueMs } from './device-state.ts';
 import type { FoldSettings } from './fold-settings.ts';
+import { plainNumbers } from './plain-numbers.ts';
 
 /** Below this many entries nothing is worth being dropped. */
 const STALE_ENTRIES_MIN = 1_024;
@@ -12,7 +13,7 @@ const STALE_ENTRIES_MIN = 1_024;
  * which would come to the top days later. Bound: twice the devices and a few.
  */
 export class DueQueue {
-  private keys: number[] = [];
+  private keys = plainNumbers([]);
   private devices: DeviceState[] = [];
   /** Devices that stand in it. */
   private queued = 0;
@@ -62,14 +63,14 @@ export class DueQueue {
   }
 
   clear(): void {
-    this.keys = [];
+    this.keys = plainNumbers([]);
     this.devices = [];
     this.queued = 0;
   }
 
   private dropStale(): void {
     const { keys, devices } = this;
-    this.keys = [];
+    this.keys = plainNumbers([]);
     this.devices = [];
     const kept = new Set<DeviceState>();
     keys.forEach((key, at) => {

@@ -1,3 +1,5 @@
+import { plainNumbers } from './plain-numbers.ts';
+
 // Which identities were seen lately. MQTT redelivers, and a device's resend arrives as a new message, so a duplicate is known by the
 // hash of its content: an equal identity within the last N offsets and the last 24 h of append time.
 //
@@ -29,7 +31,7 @@ class Generation {
   /** By place, counted from the first offset of the generation. */
   private offsets = new Uint32Array(INITIAL_CAPACITY);
   /** Append times, each with the place of its first entry: all records of a batch have the same one. */
-  private timesMs: number[] = [];
+  private timesMs = plainNumbers([]);
   private timePlaces: number[] = [];
   private newestTimeMs = Number.NaN;
   private used = 0;
@@ -106,7 +108,7 @@ class Generation {
 
   clear(): void {
     if (this.chained > 0) this.heads.fill(0);
-    this.timesMs = [];
+    this.timesMs = plainNumbers([]);
     this.timePlaces = [];
     this.newestTimeMs = Number.NaN;
     this.used = 0;
@@ -119,8 +121,9 @@ function filterBits(identity: number): number {
   return (1 << (identity & 31)) | (1 << ((identity >>> 5) & 31)) | (1 << (identity >>> 27));
 }
 
-function emptyFilter(capacity: number): Uint32Array<ArrayBuffer> {
-  return new Uint32Array((2 * capacity * FILTER_BITS_PER_ENTRY) / 32);
+/** Of signed integers: as the operators for bits give them. Others would be compiled for once more. */
+function emptyFilter(capacity: number): Int32Array<ArrayBuffer> {
+  return new Int32Array((2 * capacity * FILTER_BITS_PER_ENTRY) / 32);
 }
 
 /** Bound: 2 N entries of 22 bytes each, 16 more for each that begins a new append time, and up to twice that because they grow by doubling. */

@@ -14,8 +14,14 @@ export class PartitionAlerts {
   private readonly origin: { readonly topic: string; readonly partition: number };
   private readonly uuid: NameToUuid;
   private readonly output: FoldOutbox;
-  /** What the rule sees of the reading; one for all, because each reading is judged before the next. */
-  private readonly sample = { offset: 0, timeMs: 0, value: 0, heardMs: 0, deviceMaxMs: 0 };
+  /** What the rule sees of the reading; one for all, because each reading is judged before the next. NaN at first, so that every field has room for a fraction. */
+  private readonly sample = {
+    offset: Number.NaN,
+    timeMs: Number.NaN,
+    value: Number.NaN,
+    heardMs: Number.NaN,
+    deviceMaxMs: Number.NaN,
+  };
 
   constructor(options: { topic: string; partition: number; uuid: NameToUuid; output: FoldOutbox }) {
     this.origin = { topic: options.topic, partition: options.partition };

@@ -38,8 +38,8 @@ export class PartitionFold {
   private readonly queue = new DueQueue();
   /** null when duplicates are not looked for. */
   private duplicates: DuplicateTable | null;
-  /** P, -1 before the first record. */
-  private clock = -1;
+  /** P, -1 before the first record. NaN at first: a whole number here would make the engine compile the fold once more when a time comes. */
+  private clock = Number.NaN;
 
   /** Whether a part was begun or closed by the reading that is being folded. */
   private partsChanged = false;
@@ -49,6 +49,7 @@ export class PartitionFold {
 
   constructor(options: PartitionFoldOptions) {
     const { topic, partition, uuid } = options;
+    this.clock = -1;
     this.alerts = new PartitionAlerts({ topic, partition, uuid, output: this.output });
     this.currentSettings = options.settings;
     this.unitByRuleMetric = unitsOfRules(options.settings.rules);
