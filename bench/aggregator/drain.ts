@@ -67,20 +67,28 @@ function figures(against: string, ours: Result, script: Result | null): readonly
 }
 
 /**
- * From the first commit that becomes visible to the last one; the start of the process is not counted. The journal says what was committed:
- * whoever asked Kafka for the ends of topics again and again would take a part of the two processors.
+ * From the moment when the first partition can be folded until the last reading is committed; the start of the process is not counted. The journal
+ * says what was committed: whoever asked Kafka for the ends of topics again and again would take a part of the two processors.
  */
 async function drainOurs(bench: Bench, { prefix, records, log }: Backlog): Promise<Result> {
-  const role = await startRole(bench, { words: ['aggregate', '--event-time-past-limit', 'unlimited'], prefix });
-  const marks: Mark[] = [];
+  let first: Mark | null = null;
+  let last: Mark | null = null;
   let readings = 0;
+  const role = await startRole(bench, {
+    words: ['aggregate', '--event-time-past-limit', 'unlimited'],
+    prefix,
+    environment: { LOG_LEVEL: 'info', LOG_FORMAT: 'json' },
+    onLogLine: (line) => {
+      if (line.includes('"partition restored"')) first ??= { atMs: performance.now(), readings, cost: role.cost() };
+    },
+  });
   const journal = new JournalWatch(log, { topic: topicNames(prefix).aggregatorJournal, partitions: PARTITIONS }, (commit) => {
     readings += commit.readings;
-    marks.push({ atMs: commit.atMs, readings, cost: role.cost() });
+    last = { atMs: commit.atMs, readings, cost: role.cost() };
   });
   try {
     await waitUntil('the last commit', () => readings >= records, { isOver: role.hasEnded });
-    return resultOf(marks[0]!, marks.at(-1)!);
+    return resultOf(first!, last!);
   } finally {
     await role.end();
     await journal.stop();

@@ -1,17 +1,16 @@
 import type { JournalEntry } from '../../src/aggregator/progress.ts';
-import { BATCH_HEADER_BYTES, LENGTH_AT, OFFSET_AND_LENGTH_BYTES, PRODUCER_EPOCH_AT, readInt64 } from '../../src/core/batch-layout.ts';
 import { RecordReader } from '../../src/core/record-batch.ts';
 import type { LogClient } from '../../src/kafka/log-port.ts';
 import { waitUntil } from './wait-until.ts';
 
 /** A transaction that has become visible. */
-export interface Commit {
+interface Commit {
   readonly partition: number;
   readonly atMs: number;
   /** How many readings it folded. */
   readonly readings: number;
-  /** Of the producer: each process that takes the partition over gets the next one. */
-  readonly epoch: number;
+  /** Whether it is the first one of whoever owns the partition: each owner tells its settings first. */
+  readonly isFirstOfOwner: boolean;
 }
 
 /** What was committed, and when it became visible: each transaction leaves one record, alone in its batch, in the journal. */
@@ -31,10 +30,11 @@ export class JournalWatch {
       const reader = new RecordReader();
       while (!this.#isStopped) {
         const fetched = await cursor.next();
-        const epochs = epochsOf(fetched.batches);
         reader.reset(fetched);
         while (reader.next()) {
-          const commit = { partition, atMs: performance.now(), readings: readingsIn(reader), epoch: epochs.get(reader.offset)! };
+          const { from, to, settings, settingsInForce } = entryAt(reader);
+          const isFirstOfOwner = settings !== undefined || settingsInForce !== undefined;
+          const commit = { partition, atMs: performance.now(), readings: to - from, isFirstOfOwner };
           this.#commits.push(commit);
           onCommit(commit);
         }
@@ -50,8 +50,7 @@ export class JournalWatch {
    */
   async nextOwnerAfter(sinceMs: number): Promise<{ firstMs: number; allMs: number }> {
     const partitions = Array.from({ length: this.#partitions }, (_, partition) => partition);
-    const epochBefore = partitions.map((partition) => this.#commits.findLast((one) => one.partition === partition)?.epoch);
-    const isNext = ({ partition, atMs, epoch }: Commit): boolean => atMs > sinceMs && epoch !== epochBefore[partition];
+    const isNext = ({ atMs, isFirstOfOwner }: Commit): boolean => atMs > sinceMs && isFirstOfOwner;
     const firstOfEach = (): number[] =>
       partitions.map((partition) => this.#commits.find((one) => one.partition === partition && isNext(one))?.atMs ?? Number.NaN);
     await waitUntil('a commit of every partition', () => !firstOfEach().some(Number.isNaN), { pollMs: 10 });
@@ -81,16 +80,6 @@ export class JournalWatch {
   }
 }
 
-/** Of the entry that the reader stands on. */
-function readingsIn(reader: RecordReader): number {
-  const { from, to } = JSON.parse(reader.buffer.toString('utf8', reader.valueStart, reader.valueEnd)) as JournalEntry;
-  return to - from;
-}
-
-/** The producer's epoch of each batch, by its base offset. */
-function epochsOf(batches: Buffer): ReadonlyMap<number, number> {
-  const epochs = new Map<number, number>();
-  for (let at = 0; at + BATCH_HEADER_BYTES <= batches.length; at += OFFSET_AND_LENGTH_BYTES + batches.readInt32BE(at + LENGTH_AT))
-    epochs.set(readInt64(batches, at), batches.readInt16BE(at + PRODUCER_EPOCH_AT));
-  return epochs;
+function entryAt(reader: RecordReader): JournalEntry {
+  return JSON.parse(reader.buffer.toString('utf8', reader.valueStart, reader.valueEnd)) as JournalEntry;
 }
