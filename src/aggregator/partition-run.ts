@@ -246,7 +246,6 @@ export class PartitionRun {
    */
   private async stepTowards(clockMs: number): Promise<boolean> {
     const { fold, dueDevicesMax } = this;
-    this.records.noteLastFolded();
     for (let stepMs = fold.stepBefore(clockMs, dueDevicesMax); stepMs !== null; stepMs = fold.stepBefore(clockMs, dueDevicesMax)) {
       if (this.stop.signal.aborted) return false;
       await this.commitTick(stepMs);

@@ -23,17 +23,17 @@ const OUTPUT_RECORDS_MAX = 50_000;
  * Why the folder has stopped: the answer is at its end; the slice is full; or the record that it stands on needs a schema (`schemaId`), or would
  * make so many devices due that the clock has to go there in steps (`reader.timestampMs`), before `fold` goes on with that record.
  */
-export type FoldPause = 'end' | 'full' | 'schema' | 'steps';
+type FoldPause = 'end' | 'full' | 'schema' | 'steps';
 
 /** What an answer is folded with. */
-export interface FoldLimits {
+interface FoldLimits {
   /** How many records a slice may hold. */
   readonly recordsMax: number;
   /** So many devices may become due at once. */
   readonly dueDevicesMax: number;
 }
 
-export interface RecordFolderOptions {
+interface RecordFolderOptions {
   readonly context: Pick<AggregatorContext, 'decoder' | 'partitions' | 'topics'>;
   readonly partition: number;
   readonly fold: PartitionFold;

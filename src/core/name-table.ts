@@ -1,3 +1,4 @@
+import { viewOf } from './buffer-view.ts';
 import { murmur2 } from './murmur2.ts';
 import { DEVICE_ID_LENGTH_MAX, isDeviceId } from './reading.ts';
 
@@ -120,10 +121,6 @@ export class NameTable {
     this.#names.length = 0;
     this.#bytesUsed = 0;
   }
-}
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length);
 }
 
 /** A hash for the slots: by words, and cheaper than murmur2, by which the names of one partition have the same remainder moreover. */

@@ -14,7 +14,10 @@ export class PartitionAlerts {
   private readonly origin: { readonly topic: string; readonly partition: number };
   private readonly uuid: NameToUuid;
   private readonly output: FoldOutbox;
-  /** What the rule sees of the reading; one for all, because each reading is judged before the next. NaN at first, so that every field has room for a fraction. */
+  /**
+   * What the rule sees of the reading; one for all, because each reading is judged before the next. NaN at first, so that every field has room
+   * for a fraction.
+   */
   private readonly sample = {
     offset: Number.NaN,
     timeMs: Number.NaN,

@@ -26,6 +26,7 @@ import {
   TRANSACTIONAL_FLAG,
   writeInt64,
 } from './batch-layout.ts';
+import { viewOf } from './buffer-view.ts';
 import { crc32c } from './crc32c.ts';
 import { encodeHeaders } from './record-headers.ts';
 import { varintSize, wideVarintValue, writeVarint } from './varint.ts';
@@ -38,10 +39,6 @@ const MIN_LENGTH_FIELD = BATCH_HEADER_BYTES - OFFSET_AND_LENGTH_BYTES;
 export type RecordHeader = readonly [name: string, value: Uint8Array | string];
 
 const NO_HEADERS: readonly RecordHeader[] = [];
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length);
-}
 
 /** Encodes records one after the other into one growing buffer that is used again and again. */
 export class RecordsEncoder {
@@ -201,7 +198,10 @@ export interface BatchesToRead {
  */
 export class RecordReader {
   offset = -1;
-  /** The record's own time, or the log's time of appending when the batch is of type LogAppendTime; epoch ms. NaN at first: a whole number here would make the engine compile all that read it once more. */
+  /**
+   * The record's own time, or the log's time of appending when the batch is of type LogAppendTime; epoch ms. NaN at first: a whole number here
+   * would make the engine compile all that read it once more.
+   */
   timestampMs = Number.NaN;
   buffer: Buffer = Buffer.alloc(0);
   /** Of the whole buffer. */

@@ -9,14 +9,15 @@ import { afterString } from './request-writer.ts';
 const FIRST_VERSION_WITH_LOG_START = 5;
 /** From here on the broker answers first and the client has to wait; before, the broker waited itself. */
 const FIRST_VERSION_THAT_THROTTLES_US = 6;
-const FIRST_FLEXIBLE_VERSION = 9;
+/** From here on, requests and answers have lengths of another form, and tagged fields. */
+export const FIRST_FLEXIBLE_PRODUCE = 9;
 
 /**
  * Notes in each batch what the broker says of its partition; one of which it says nothing keeps `answeredCode` null. Returns for how many
  * ms the client may send nothing. Throws a RangeError when the answer is cut off.
  */
 export function readProduceAnswer(answer: Buffer, apiVersion: number, batches: readonly OutgoingBatch[]): number {
-  if (apiVersion >= FIRST_FLEXIBLE_VERSION) return readFlexibleAnswer(answer, batches);
+  if (apiVersion >= FIRST_FLEXIBLE_PRODUCE) return readFlexibleAnswer(answer, batches);
   const partitionBytes = apiVersion >= FIRST_VERSION_WITH_LOG_START ? 30 : 22;
   let at = 4;
   for (let topics = answer.readInt32BE(0); topics > 0; topics--) {

@@ -3,9 +3,9 @@ import { crc32c } from '../core/crc32c.ts';
 import type { FieldNotation } from './field-notation.ts';
 import type { OutgoingBatch } from './outgoing-batch.ts';
 
-// The body of a Produce request (versions 3 to 7, which are alike, and 9 to 12, which are alike and flexible), written into one buffer. The library's own encoder copies the records seven
-// times through buffers that it fills with zeros first, and its checksum takes one byte a step: together more than half of what a produce of
-// 1 000 records costs.
+// The body of a Produce request (versions 3 to 7, which are alike, and 9 to 12, which are alike and flexible), written into one buffer. The
+// library's own encoder copies the records seven times through buffers that it fills with zeros first, and its checksum takes one byte a step:
+// together more than half of what a produce of 1 000 records costs.
 
 export interface ProduceCall {
   readonly notation: FieldNotation;

@@ -5,7 +5,7 @@ import { CLASSIC, FLEXIBLE } from './field-notation.ts';
 import { errorText, isOutage, isTooLargeCode, KAFKA_ERROR, KafkaAnswerError, mayPass, UnansweredError } from './kafka-errors.ts';
 import type { Broker } from './kafkajs-internals.ts';
 import type { OutgoingBatch } from './outgoing-batch.ts';
-import { readProduceAnswer } from './produce-answer.ts';
+import { FIRST_FLEXIBLE_PRODUCE, readProduceAnswer } from './produce-answer.ts';
 import { produceBodyBytes, writeProduceBody } from './produce-request.ts';
 import { type ProducerIdentity, requestProducerId } from './producer-identity.ts';
 import { sharedVersion } from './request-channel.ts';
@@ -133,7 +133,7 @@ export class ProducerSession {
   }
 
   #request(broker: Broker, apiVersion: number, batches: readonly OutgoingBatch[]): Promise<Buffer> {
-    const { acks, transactionalId = null, addsPartitions: isFlexible = false } = this.#options;
+    const { acks, transactionalId = null } = this.#options;
     const { producerId, producerEpoch } = this.#identity!;
     const isIdempotent = producerId >= 0;
     for (const batch of batches) {
@@ -141,6 +141,7 @@ export class ProducerSession {
       batch.answeredCode = null;
       batch.timesSent++;
     }
+    const isFlexible = apiVersion >= FIRST_FLEXIBLE_PRODUCE;
     const notation = isFlexible ? FLEXIBLE : CLASSIC;
     const call = { notation, batches, transactionalId, producerId, producerEpoch, acks, timeoutMs: REPLICAS_DEADLINE_MS };
     return this.#cluster.send(broker, {
@@ -154,12 +155,12 @@ export class ProducerSession {
     });
   }
 
-  /** Takes note of what was answered for each; throws the first error, one that does not pass before one that may. */
+  /** Takes note of what was answered for each; throws the first error: one that does not pass before one that may, and a wait for markers last. */
   #judge(batches: readonly OutgoingBatch[]): void {
     let failure: Error | null = null;
     for (const batch of batches) {
       const error = this.#judgeOne(batch);
-      if (error !== null && (failure === null || (mayPass(failure) && !mayPass(error)))) failure = error;
+      if (error !== null && (failure === null || weightOf(error) > weightOf(failure))) failure = error;
     }
     if (failure !== null) throw failure;
   }
@@ -183,6 +184,11 @@ export class ProducerSession {
     }
     return new KafkaAnswerError(code, `${batch.topic}-${batch.partition}`);
   }
+}
+
+function weightOf(error: Error): number {
+  if (!mayPass(error)) return 2;
+  return isWaitForMarkers(error) ? 0 : 1;
 }
 
 function isWaitForMarkers(error: unknown): boolean {

@@ -13,7 +13,7 @@ const END = { apiKey: 26, apiName: 'EndTxn', oldest: 0, newest: 1 };
 const END_OF_VERSION_2 = { ...END, oldest: 5, newest: 5 };
 
 /** Whose transaction it is. */
-export interface TransactionOwner {
+interface TransactionOwner {
   readonly transactionalId: string;
   readonly identity: ProducerIdentity;
 }
@@ -74,7 +74,7 @@ export function endRequest(
   };
 }
 
-export interface EndAnswer {
+interface EndAnswer {
   readonly code: number;
   readonly throttleTimeMs: number;
   /** Who writes the next transaction; null where that is who wrote this one. */

@@ -2,8 +2,8 @@ import { FLEXIBLE, FlexibleReader } from './field-notation.ts';
 import { KAFKA_ERROR } from './kafka-errors.ts';
 import { type EncodedRequest, type LibraryBroker, sharedVersion } from './request-channel.ts';
 
-// Which transactions a cluster speaks, out of ApiVersions (version 3; an older broker speaks none but the first). In those of version 2 (KIP-890, feature `transaction.version`) the leader
-// of a partition adds it to the transaction itself, and each transaction has an epoch of its own.
+// Which transactions a cluster speaks, out of ApiVersions (version 3; an older broker speaks none but the first). In those of version 2 (KIP-890,
+// feature `transaction.version`) the leader of a partition adds it to the transaction itself, and each transaction has an epoch of its own.
 
 export type TransactionVersion = 1 | 2;
 
@@ -37,7 +37,7 @@ export function apiVersionsRequest(broker: LibraryBroker): EncodedRequest {
   };
 }
 
-export interface ApiVersionsAnswer {
+interface ApiVersionsAnswer {
   readonly code: number;
   readonly throttleTimeMs: number;
   readonly version: TransactionVersion;

@@ -4,7 +4,10 @@ import { METRIC_PREFIX, metricsRegistry } from './metrics.ts';
 // What is measured of the process itself: memory, CPU, event loop delay, garbage collection, and which build it is.
 
 let isStarted = false;
-/** How often the delay of the event loop is looked at: each look wakes the process, and the default is a hundred of them a second. */
+/**
+ * How often the delay of the event loop is looked at: each look wakes the process, and the default is a hundred of them a second. What is
+ * reported includes this time (docs/OPERATING.md).
+ */
 const LOOP_DELAY_EVERY_MS = 100;
 
 /** Call once when a role starts; more calls change nothing. */

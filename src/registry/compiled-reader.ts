@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type avro from 'avsc';
+import { viewOf } from '../core/buffer-view.ts';
 import { NO_METRICS } from '../core/reading.ts';
 
 // A reader of one of our own schemas, made into a function of its own: nearly every record is written with the schema of its reader, and
@@ -79,7 +80,7 @@ let end = 0;
 export function begin(buffer: Buffer, start: number, stop: number): DataView {
   if (buffer !== bytes) {
     bytes = buffer;
-    view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+    view = viewOf(buffer);
   }
   at = start;
   end = stop;

@@ -14,7 +14,7 @@ export interface Reuse {
   readonly names: readonly string[];
   /** Where those names are kept. */
   readonly table: NameTable;
-  /** Fields that the caller does not look at: they are checked as ever, and null in the value. */
+  /** Fields that the caller does not look at: they are checked as ever, and hold nothing. */
   readonly ignored: readonly string[];
   /** Fractions of a larger magnitude are refused, as those are that are not finite. */
   readonly magnitudeMax: number;
@@ -112,6 +112,8 @@ class ReusingText extends ProgramText {
         const optional = (type as avro.types.UnwrappedUnionType).types[1]!;
         return `if (b[p] === 0) { p++; ${into}null; } else ${presents[optional.typeName] ?? ''} { ${anyhow} }`;
       }
+      case 'double':
+        throw new Error('a fraction that is always there has no reader that sees to its bound');
       default:
         return anyhow;
     }

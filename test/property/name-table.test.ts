@@ -1,12 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { viewOf } from '../../src/core/buffer-view.ts';
 import { murmur2 } from '../../src/core/murmur2.ts';
 import { NameTable } from '../../src/core/name-table.ts';
 import { DEVICE_ID_PATTERN } from '../../src/core/reading.ts';
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length);
-}
 
 test('a name is that of its bytes, whatever was asked for before', () => {
   const name = fc.oneof(
