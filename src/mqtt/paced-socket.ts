@@ -15,7 +15,7 @@ const READ_BYTES = 65_536;
 const FLOWING_BYTES = 32_768;
 /** What a paused connection still reads before it stops. */
 const PAUSED_BYTES_MAX = 65_536;
-/** Nothing there, the end, or an error: to be told by the connection itself. */
+/** Nothing there, or the end, which the event loop finds again; or an error, with which the connection has been closed. */
 const NOTHING_READ = 0;
 
 /** What a socket has and its declarations do not tell; test/unit/mqtt/paced-socket.test.ts pins it. */
@@ -23,24 +23,29 @@ interface HasDescriptor {
   readonly _handle: { readonly fd?: number } | null;
 }
 
+/** No error: there is nothing yet, or a signal came first. */
+const NOTHING_THERE: readonly (string | undefined)[] = ['EAGAIN', 'EINTR'];
+
 /**
  * Takes what is there, without waiting for more. The event loop needs a wake-up to learn that nobody waits for a socket any more and two system
- * calls to be told that somebody does, each rest anew; one read needs neither.
+ * calls to be told that somebody does, each rest anew; one read needs neither. The kernel tells of a reset once only, so an error found here closes
+ * the connection here: left to the event loop it would look like an ordinary end.
  */
 function readThere(socket: Socket, into: Uint8Array): number {
   const fd = (socket as unknown as HasDescriptor)._handle?.fd ?? -1;
   if (fd < 0) return NOTHING_READ;
   try {
     return readSync(fd, into, 0, into.length, null);
-  } catch {
+  } catch (error) {
+    if (!NOTHING_THERE.includes((error as NodeJS.ErrnoException).code)) socket.destroy(error as Error);
     return NOTHING_READ;
   }
 }
 
 /**
  * A TCP connection that rests between reads (read-pace.ts). It emits 'data' like every other, and while it rests the process is not woken by what
- * comes in: at the end of the rest it takes what is there, and if that is nothing it waits for it as any other. `resume` ends a rest. As any other it goes on reading for a while after `pause`, and so learns that the broker is gone; but what it
- * reads then is emitted, not kept.
+ * comes in: at the end of the rest it takes what is there, and if that is nothing it waits for it as any other. `resume` ends a rest. As any
+ * other it goes on reading for a while after `pause`, and so learns that the broker is gone; but what it reads then is emitted, not kept.
  */
 export function connectPacedSocket({ host, port, restMs, mayRest }: PacedSocketOptions): Socket {
   const pace = new ReadPace({ restMs, flowingBytes: FLOWING_BYTES });
@@ -54,7 +59,8 @@ export function connectPacedSocket({ host, port, restMs, mayRest }: PacedSocketO
     if (!isResting) return;
     isResting = false;
     const bytes = readThere(socket, buffer);
-    if (bytes === NOTHING_READ || onRead(bytes)) readOn();
+    const isMoreWanted = bytes === NOTHING_READ || onRead(bytes);
+    if (isMoreWanted && !socket.destroyed) readOn();
   };
   /** False: nothing more is to be read for now. */
   const onRead = (bytes: number): boolean => {

@@ -89,3 +89,30 @@ test('what comes during the rests arrives once and in order, then the end does',
   // The first read is that of the event loop, nearly all others are ours.
   expect(waits.filter((isWaiting) => !isWaiting).length).toBeGreaterThan(waits.length / 2);
 });
+
+test('a reset during a rest is told as the error that it is', async () => {
+  const accepted: Socket[] = [];
+  const server = createServer((socket) => {
+    accepted.push(socket);
+    socket.write(PIECE);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const socket = connectPacedSocket({ host: '127.0.0.1', port, restMs: 5, mayRest: () => true });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  const codes: unknown[] = [];
+  socket.on('error', (error: NodeJS.ErrnoException) => codes.push(error.code));
+  // The rest begins when this read is done, so the reset is there before its end, and the event loop does not look for it.
+  socket.once('data', () => accepted[0]!.resetAndDestroy());
+  let closedWithError: boolean | undefined;
+  socket.once('close', (hadError: boolean) => {
+    closedWithError = hadError;
+  });
+  await waitUntil(() => closedWithError !== undefined, 'the close');
+  expect(codes).toEqual(['ECONNRESET']);
+  expect(closedWithError).toBe(true);
+});
