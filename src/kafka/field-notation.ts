@@ -1,3 +1,4 @@
+import { readInt64 } from '../core/batch-layout.ts';
 import { stringBytes, writeString } from './request-writer.ts';
 
 // How strings and lengths stand in a request: as they always did, or as in its flexible versions (KIP-482), where a length is an unsigned varint
@@ -73,7 +74,8 @@ export class FlexibleReader {
   }
 
   int64(): number {
-    return this.int32() * 0x1_0000_0000 + (this.int32() >>> 0);
+    this.#at += 8;
+    return readInt64(this.#answer, this.#at - 8);
   }
 
   varint(): number {

@@ -44,8 +44,8 @@ function readThere(socket: Socket, into: Uint8Array): number {
 
 /**
  * A TCP connection that rests between reads (read-pace.ts). It emits 'data' like every other, and while it rests the process is not woken by what
- * comes in: at the end of the rest it takes what is there, and if that is nothing it waits for it as any other. `resume` ends a rest. As any
- * other it goes on reading for a while after `pause`, and so learns that the broker is gone; but what it reads then is emitted, not kept.
+ * comes in: at the end of the rest it takes what is there, and if that is nothing it waits for it like every other. `resume` ends a rest. After
+ * `pause` too it goes on reading for a while, and so learns that the broker is gone; but what it reads then is emitted, not kept.
  */
 export function connectPacedSocket({ host, port, restMs, mayRest }: PacedSocketOptions): Socket {
   const pace = new ReadPace({ restMs, flowingBytes: FLOWING_BYTES });

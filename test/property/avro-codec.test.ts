@@ -35,7 +35,11 @@ const anyReading: fc.Arbitrary<Reading> = fc
     metrics: fc.dictionary(text, finite),
     attributes: fc.dictionary(text, text),
   })
-  .map(({ common, metrics, attributes, ...rest }) => ({
+  .map(readingOf);
+
+/** The common metrics into fields of their own, in their order; no key that no decoder takes. */
+function readingOf<Rest extends object>({ common, metrics, attributes, ...rest }: Rest & Drawn) {
+  return {
     ...rest,
     ...(Object.fromEntries(COMMON_METRICS.map(({ name }, index) => [name, common[index]])) as Record<
       (typeof COMMON_METRICS)[number]['name'],
@@ -43,7 +47,14 @@ const anyReading: fc.Arbitrary<Reading> = fc
     >),
     metrics: withoutProto(metrics),
     attributes: withoutProto(attributes),
-  }));
+  };
+}
+
+interface Drawn {
+  readonly common: readonly (number | null)[];
+  readonly metrics: Record<string, number>;
+  readonly attributes: Record<string, string>;
+}
 
 function withoutProto<Value>(map: Record<string, Value>): Record<string, Value> {
   return Object.fromEntries(Object.entries(map).filter(([key]) => key !== '__proto__'));
@@ -124,15 +135,7 @@ describe('a reader that overwrites its value', () => {
       metrics: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, fc.dictionary(text, fraction)),
       attributes: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, fc.dictionary(text, text)),
     })
-    .map(({ common, metrics, attributes, ...rest }) => ({
-      ...rest,
-      ...(Object.fromEntries(COMMON_METRICS.map(({ name }, index) => [name, common[index]])) as Record<
-        (typeof COMMON_METRICS)[number]['name'],
-        number | null
-      >),
-      metrics: withoutProto(metrics),
-      attributes: withoutProto(attributes),
-    }));
+    .map(readingOf);
 
   const flip = fc.record({ at: fc.nat(), to: fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 0x7f, 0x80, 0xff)) });
   const behind = fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 12 }));
